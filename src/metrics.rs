@@ -1,0 +1,301 @@
+//! Counters: registered once, handed out as handles, rendered as text. Never looked up by label
+//! on the path of a line, never kept in step by hand where the object can be asked.
+
+use prometheus::core::Collector;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+/// Why a line that was read is not delivered. A closed set: every reason has a series from the
+/// start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropReason {
+    /// The peer said that it will never take this frame.
+    Rejected,
+    /// There was no log to return to and no room to keep the line.
+    Overflow,
+    /// The drain time was over and the source cannot be read again.
+    Shutdown,
+}
+
+impl DropReason {
+    const ALL: [Self; 3] = [Self::Rejected, Self::Overflow, Self::Shutdown];
+
+    /// The label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Overflow => "overflow",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// All families of the agent.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    lines_read: IntCounterVec,
+    bytes_read: IntCounterVec,
+    lines_delivered: IntCounterVec,
+    bytes_delivered: IntCounterVec,
+    lines_dropped: IntCounterVec,
+    bytes_dropped: IntCounterVec,
+    lines_in_flight: IntGaugeVec,
+    lines_resent: IntCounterVec,
+    lines_truncated: IntCounterVec,
+    connections: IntCounterVec,
+    faults: IntCounterVec,
+    suspected: IntCounterVec,
+    up: IntGaugeVec,
+    stalled: IntGaugeVec,
+    source: SourceMetrics,
+    tasks: TaskMetrics,
+}
+
+/// The counters of one destination. `read = delivered + dropped + in_flight` holds for lines.
+#[derive(Debug, Clone)]
+pub struct DestinationMetrics {
+    /// Lines taken into the destination's lanes.
+    pub lines_read: IntCounter,
+    /// Their text in bytes.
+    pub bytes_read: IntCounter,
+    /// Lines the peer has acknowledged.
+    pub lines_delivered: IntCounter,
+    /// Frames the peer has acknowledged, in bytes.
+    pub bytes_delivered: IntCounter,
+    /// Lines between reading and acknowledgement.
+    pub lines_in_flight: IntGauge,
+    /// Lines sent again after a link broke.
+    pub lines_resent: IntCounter,
+    /// Lines cut to a datagram's limit.
+    pub lines_truncated: IntCounter,
+    /// Links that broke and attempts that failed.
+    pub faults: IntCounter,
+    /// 1 while connected.
+    pub up: IntGauge,
+    /// 1 while connected and nothing was acknowledged for a while although something waits.
+    pub stalled: IntGauge,
+    dropped: [(IntCounter, IntCounter); 3],
+}
+
+impl DestinationMetrics {
+    /// Counts lines and bytes that will not be delivered.
+    pub fn dropped(&self, reason: DropReason, lines: u64, bytes: u64) {
+        let [rejected, overflow, shutdown] = &self.dropped;
+        let (line_counter, byte_counter) = match reason {
+            DropReason::Rejected => rejected,
+            DropReason::Overflow => overflow,
+            DropReason::Shutdown => shutdown,
+        };
+        line_counter.inc_by(lines);
+        byte_counter.inc_by(bytes);
+    }
+
+    /// Lines dropped for all reasons together.
+    pub fn lines_dropped(&self) -> u64 {
+        self.dropped.iter().map(|(lines, _)| lines.get()).sum()
+    }
+}
+
+/// The counters an output moves itself.
+#[derive(Debug, Clone)]
+pub struct OutputMetrics {
+    /// Links made.
+    pub connections: IntCounter,
+    /// Frames handed to the kernel that probably arrived nowhere (an ICMP error came back).
+    pub suspected: IntCounter,
+}
+
+/// The counters of the sources.
+#[derive(Debug, Clone)]
+pub struct SourceMetrics {
+    /// Containers being followed, once per destination.
+    pub followers: IntGauge,
+    /// Log streams opened.
+    pub streams_opened: IntCounter,
+    /// Log streams that ended although the container went on.
+    pub streams_cut: IntCounter,
+    /// Pieces received again after a cut or a rotation and skipped.
+    pub pieces_repeated: IntCounter,
+    /// Lines longer than the limit, shipped in parts.
+    pub lines_split: IntCounter,
+    /// Bytes of a log stream that could not be understood and were skipped.
+    pub bytes_garbled: IntCounter,
+    /// Containers that were gone before their log could be opened.
+    pub containers_missed: IntCounter,
+    /// 1 while the engine answers.
+    pub engine_up: IntGauge,
+}
+
+/// The counters of the task set.
+#[derive(Debug, Clone)]
+pub struct TaskMetrics {
+    /// Tasks alive.
+    pub alive: IntGauge,
+    /// Tasks that panicked.
+    pub panics: IntCounter,
+}
+
+impl Metrics {
+    /// All families, registered.
+    #[expect(clippy::expect_used, reason = "names and labels are constants, checked by a test")]
+    pub fn new() -> Self {
+        Self::try_new(Registry::new()).expect("constant names are valid and unique")
+    }
+
+    fn try_new(registry: Registry) -> Result<Self, prometheus::Error> {
+        let make = Make { registry: &registry };
+        Ok(Self {
+            lines_read: make.counters("lines_read_total", "Lines taken into the lanes", &[])?,
+            bytes_read: make.counters("bytes_read_total", "Text of the lines read", &[])?,
+            lines_delivered: make.counters("lines_delivered_total", "Lines acknowledged", &[])?,
+            bytes_delivered: make.counters("bytes_delivered_total", "Frames acknowledged", &[])?,
+            lines_dropped: make.counters("lines_dropped_total", "Lines given up", &["reason"])?,
+            bytes_dropped: make.counters("bytes_dropped_total", "Text given up", &["reason"])?,
+            lines_in_flight: make.gauges("lines_in_flight", "Lines read and not settled")?,
+            lines_resent: make.counters("lines_resent_total", "Lines sent again", &[])?,
+            lines_truncated: make.counters("lines_truncated_total", "Lines cut to a limit", &[])?,
+            connections: make.counters("connections_total", "Links made", &[])?,
+            faults: make.counters("faults_total", "Broken links and failed attempts", &[])?,
+            suspected: make.counters("lines_suspected_lost_total", "Frames refused by ICMP", &[])?,
+            up: make.gauges("destination_up", "1 while connected")?,
+            stalled: make.gauges("destination_stalled", "1 while nothing is acknowledged")?,
+            source: SourceMetrics {
+                followers: make.gauge("followers", "Logs being followed")?,
+                streams_opened: make.counter("log_streams_opened_total", "Log streams opened")?,
+                streams_cut: make.counter("log_streams_cut_total", "Log streams cut")?,
+                pieces_repeated: make.counter("pieces_repeated_total", "Pieces sent twice")?,
+                lines_split: make.counter("lines_split_total", "Lines shipped in parts")?,
+                bytes_garbled: make.counter("log_bytes_garbled_total", "Bytes not understood")?,
+                containers_missed: make.counter("containers_missed_total", "Gone too early")?,
+                engine_up: make.gauge("docker_up", "1 while the engine answers")?,
+            },
+            tasks: TaskMetrics {
+                alive: make.gauge("tasks", "Tasks alive")?,
+                panics: make.counter("task_panics_total", "Tasks that panicked")?,
+            },
+            registry: registry.clone(),
+        })
+    }
+
+    /// Handles for one destination, all at zero.
+    pub fn destination(&self, name: &str) -> DestinationMetrics {
+        let of = |family: &IntCounterVec| family.with_label_values(&[name]);
+        let dropped = DropReason::ALL.map(|reason| {
+            let labels = [name, reason.name()];
+            (
+                self.lines_dropped.with_label_values(&labels),
+                self.bytes_dropped.with_label_values(&labels),
+            )
+        });
+        DestinationMetrics {
+            lines_read: of(&self.lines_read),
+            bytes_read: of(&self.bytes_read),
+            lines_delivered: of(&self.lines_delivered),
+            bytes_delivered: of(&self.bytes_delivered),
+            lines_in_flight: self.lines_in_flight.with_label_values(&[name]),
+            lines_resent: of(&self.lines_resent),
+            lines_truncated: of(&self.lines_truncated),
+            faults: of(&self.faults),
+            up: self.up.with_label_values(&[name]),
+            stalled: self.stalled.with_label_values(&[name]),
+            dropped,
+        }
+    }
+
+    /// Handles for one destination's output.
+    pub fn output(&self, name: &str) -> OutputMetrics {
+        OutputMetrics {
+            connections: self.connections.with_label_values(&[name]),
+            suspected: self.suspected.with_label_values(&[name]),
+        }
+    }
+
+    /// Handles for the sources.
+    pub fn source(&self) -> &SourceMetrics {
+        &self.source
+    }
+
+    /// Handles for the task set.
+    pub fn tasks(&self) -> &TaskMetrics {
+        &self.tasks
+    }
+
+    /// Everything in the Prometheus text format.
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Makes and registers families with the common prefix and the `destination` label.
+struct Make<'a> {
+    registry: &'a Registry,
+}
+
+impl Make<'_> {
+    fn add<C: Collector + Clone + 'static>(&self, family: C) -> Result<C, prometheus::Error> {
+        self.registry.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn opts(name: &str, help: &str) -> Opts {
+        Opts::new(name, help).namespace("downspout")
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        more: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
+        let labels = [&["destination"], more].concat();
+        self.add(IntCounterVec::new(Self::opts(name, help), &labels)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
+        self.add(IntGaugeVec::new(Self::opts(name, help), &["destination"])?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.add(IntCounter::with_opts(Self::opts(name, help))?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.add(IntGauge::with_opts(Self::opts(name, help))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_of_a_destination_is_there_from_the_start() {
+        let metrics = Metrics::new();
+        let destination = metrics.destination("syslog+tcp://a:514");
+        metrics.output("syslog+tcp://a:514");
+        let text = metrics.render();
+        for reason in DropReason::ALL {
+            let series = format!(
+                "downspout_lines_dropped_total{{destination=\"syslog+tcp://a:514\",reason=\"{}\"}} 0",
+                reason.name()
+            );
+            assert!(text.contains(&series), "{series} missing in\n{text}");
+        }
+        destination.dropped(DropReason::Overflow, 3, 30);
+        assert_eq!(destination.lines_dropped(), 3);
+        assert!(metrics.render().contains("reason=\"overflow\"} 30"));
+    }
+
+    #[test]
+    fn a_hostile_name_cannot_break_the_format() {
+        let metrics = Metrics::new();
+        metrics.destination("a\"b\nc\\");
+        assert!(metrics.render().contains(r#"destination="a\"b\nc\\""#));
+    }
+}

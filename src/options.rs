@@ -1,0 +1,219 @@
+//! Options of a route: every option is a row of a table, taken one by one by the stage that owns
+//! it; what is left over is refused with a suggestion. Never reads the environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// One option of a route's query: what parsing, `--help` and the reference are made from.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionSpec {
+    /// The key in the query.
+    pub name: &'static str,
+    /// The default as a user would write it; empty for none.
+    pub default: &'static str,
+    /// What values look like: `bytes`, `duration`, `path`, or the choices with `|` between.
+    pub unit: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+}
+
+/// Something wrong with the configuration: what, and what to do. All are reported at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem(String);
+
+impl Problem {
+    /// A problem in full sentences: the thing, its value, the cure.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The same problem with its place in front.
+    #[must_use]
+    pub fn of(self, place: impl fmt::Display) -> Self {
+        Self(format!("{place}: {}", self.0))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The options given, and the problems met while taking them.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    given: BTreeMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+impl Options {
+    /// The given key-value pairs; a key given twice is a problem.
+    pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut options = Self::default();
+        for (key, value) in pairs {
+            if options.given.contains_key(&key) {
+                options.problem(format!("option '{key}' is given twice; keep one of them"));
+            } else {
+                options.given.insert(key, value);
+            }
+        }
+        options
+    }
+
+    /// Takes an option's text.
+    pub fn text(&mut self, spec: &OptionSpec) -> Option<String> {
+        self.given.remove(spec.name)
+    }
+
+    /// Takes an option and parses it; a parse error becomes a problem and the default holds.
+    pub fn parsed<T>(
+        &mut self,
+        spec: &OptionSpec,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(spec)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.problem(format!("option '{}={text}': {why}", spec.name));
+                None
+            }
+        }
+    }
+
+    /// Takes `true` or `false`.
+    pub fn flag(&mut self, spec: &OptionSpec, default: bool) -> bool {
+        self.parsed(spec, parse_flag).unwrap_or(default)
+    }
+
+    /// Notes something wrong in words of the caller.
+    pub fn problem(&mut self, text: impl Into<String>) {
+        self.problems.push(Problem::new(text));
+    }
+
+    /// Refuses what nobody took. `known` are the rows that this kind of route understands.
+    pub fn finish(mut self, known: &[&[OptionSpec]]) -> Vec<Problem> {
+        let names = || known.iter().copied().flatten().map(|spec| spec.name);
+        for key in std::mem::take(&mut self.given).into_keys() {
+            let hint = did_you_mean(&key, names()).unwrap_or_else(|| {
+                format!("known here: {}", names().collect::<Vec<_>>().join(", "))
+            });
+            self.problem(format!("unknown option '{key}'; {hint}"));
+        }
+        self.problems
+    }
+}
+
+/// "did you mean 'x'?" for the closest known name within a third of its length.
+pub fn did_you_mean<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|name| (distance(given, name), name))
+        .filter(|(distance, name)| *distance <= name.len().max(3) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| format!("did you mean '{name}'?"))
+}
+
+// Levenshtein over one row.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, to) in row.iter_mut().skip(1).zip(&b) {
+            let changed = diagonal + usize::from(from != *to);
+            diagonal = *cell;
+            *cell = changed.min(left + 1).min(diagonal + 1);
+            left = *cell;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// `true`/`false` and the spellings people use for them.
+pub fn parse_flag(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("expected true or false".into()),
+    }
+}
+
+/// A count of bytes: `65536`, `64KiB`, `64k`, `1MiB`, `1m`, `1GiB`. Units are powers of 1024.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text.strip_prefix(digits).unwrap_or_default().trim();
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return Err(format!("unknown unit '{unit}'; write bytes as 65536, 64KiB or 1MiB")),
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .ok_or_else(|| "expected a number of bytes such as 65536, 64KiB or 1MiB".into())
+}
+
+/// A duration: `8s`, `500ms`, `2m`, `1h`; a bare number is seconds. Above zero.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let millis: u64 = match text.strip_prefix(digits).unwrap_or_default() {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        unit => return Err(format!("unknown unit '{unit}'; write 500ms, 8s, 2m or 1h")),
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(millis))
+        .filter(|millis| *millis > 0)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "expected a duration above zero such as 500ms, 8s, 2m or 1h".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: &[OptionSpec] = &[
+        OptionSpec { name: "facility", default: "user", unit: "name", help: "" },
+        OptionSpec { name: "framing", default: "octet-counting", unit: "name", help: "" },
+    ];
+
+    fn given(pairs: &[(&str, &str)]) -> Options {
+        Options::new(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once_with_a_suggestion() {
+        let mut options = given(&[("facilty", "x"), ("framing", "q"), ("zzz", "1"), ("framing", "lf")]);
+        options.parsed(&ROWS[1], |_| Err::<(), _>("no".into()));
+        let problems: Vec<_> = options.finish(&[ROWS]).iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(problems.iter().any(|p| p.contains("did you mean 'facility'?")));
+        assert!(problems.iter().any(|p| p.contains("known here: facility, framing")));
+        assert!(problems.iter().any(|p| p.contains("given twice")));
+        assert!(problems.iter().any(|p| p.contains("'framing=q': no")));
+    }
+
+    #[test]
+    fn sizes_and_durations_read_as_people_write_them() {
+        assert_eq!(parse_bytes("64KiB"), Ok(65_536));
+        assert_eq!(parse_bytes("2m"), Ok(2 << 20));
+        assert!(parse_bytes("64 parsecs").is_err() && parse_bytes("").is_err());
+        assert!(parse_bytes("99999999999999999999g").is_err());
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("8"), Ok(Duration::from_secs(8)));
+        assert!(parse_duration("0s").is_err() && parse_duration("8 weeks").is_err());
+    }
+}

@@ -1,0 +1,175 @@
+//! One peer: frames in, acknowledgements out. The trait, and the table of what this binary has.
+//!
+//! An output never retries, never drops, never counts a delivery and never sees a cursor;
+//! `deliver` does all of that for every output alike.
+
+mod stdout;
+mod tcp;
+mod udp;
+mod unix;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::metrics::OutputMetrics;
+use crate::options::{OptionSpec, Options};
+
+/// What the binary contains: one row per output.
+pub const DRIVERS: &[&Driver] =
+    &[&stdout::DRIVER, &udp::DRIVER, &tcp::DRIVER, &tcp::TLS_DRIVER, &unix::DRIVER];
+
+/// A boxed future: one per batch, never one per line.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One kind of output: its schemes, its options, and how to make one.
+#[derive(Debug)]
+pub struct Driver {
+    /// The URI schemes that select it, the canonical one first.
+    pub schemes: &'static [&'static str],
+    /// One line for `--help` and the reference.
+    pub help: &'static str,
+    /// An example URI for error messages.
+    pub example: &'static str,
+    /// Whether the URI names a host, a path, or nothing.
+    pub target: TargetKind,
+    /// How frames are told apart on this transport.
+    pub carriage: Carriage,
+    /// Rows of the options that `open` takes.
+    pub options: &'static [OptionSpec],
+    /// Makes the output without touching the network. Problems go into `options`.
+    pub open: fn(Target, &mut Options, OutputMetrics) -> Option<Box<dyn Output>>,
+}
+
+/// What stands after `scheme://`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetKind {
+    /// Host and port; the port defaults to the number given.
+    Host {
+        /// Used when the URI has no port.
+        default_port: u16,
+    },
+    /// An absolute path.
+    Path,
+    /// Nothing.
+    None,
+}
+
+/// What stands after `scheme://`, parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A name or address (an IPv6 address without brackets) and a port.
+    Host(String, u16),
+    /// An absolute path.
+    Path(std::path::PathBuf),
+    /// Nothing.
+    None,
+}
+
+/// How a transport tells frames apart, which decides the default framing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carriage {
+    /// One frame per datagram; a frame is cut to a limit instead of framed.
+    Datagram,
+    /// A byte stream: octet counting or line feeds.
+    Stream,
+    /// Text for people and pipes: line feeds, readable encoding by default.
+    Text,
+}
+
+/// Encoded frames, back to back in one buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Frames<'a> {
+    bytes: &'a [u8],
+    ends: &'a [u32],
+    base: u32,
+}
+
+impl<'a> Frames<'a> {
+    /// The frames that end at `ends`, counted from `base` bytes before `bytes` starts.
+    pub fn new(bytes: &'a [u8], ends: &'a [u32], base: u32) -> Self {
+        Self { bytes, ends, base }
+    }
+
+    /// All frames as they go over a byte stream.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Frame by frame, as they go into datagrams.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + Send + use<'a> {
+        let (bytes, base) = (self.bytes, self.base);
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let end = (end - base) as usize;
+            let frame = bytes.get(start..end).unwrap_or_default();
+            start = end;
+            frame
+        })
+    }
+}
+
+/// One peer. Positions are bytes of frames since the last successful `connect`.
+///
+/// Every method is dropped at any await point when something else happens first; `acknowledged`
+/// loses nothing by that. A dropped `send` leaves the link unusable: `deliver` connects again.
+pub trait Output: Send + fmt::Debug {
+    /// Makes a new link, dropping the old one: resolves names anew, tries every address, completes
+    /// handshakes. Returns what it is connected to, for the log.
+    fn connect(&mut self) -> BoxFuture<'_, Result<String, Fault>>;
+
+    /// Hands frames to the transport; waits while the transport takes no more.
+    fn send<'a>(&'a mut self, frames: Frames<'a>) -> BoxFuture<'a, Result<(), Fault>>;
+
+    /// How far the peer has acknowledged what was sent. Cheap: at most a system call.
+    fn settled(&mut self) -> u64;
+
+    /// Waits until `settled` moves beyond `beyond` or the link breaks, also when nothing is
+    /// outstanding: then it only watches the link (and pends for ever where there is none).
+    fn acknowledged(&mut self, beyond: u64) -> BoxFuture<'_, Result<u64, Fault>>;
+
+    /// Ends the link in order: flush, say goodbye, wait for the peer's end. Returns what was
+    /// acknowledged by then.
+    fn close(&mut self) -> BoxFuture<'_, Result<u64, Fault>>;
+}
+
+/// Why a link ended or a send failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Connect again and go on.
+    Retry {
+        /// What happened, for the log.
+        why: String,
+        /// The peer asked for this much patience.
+        after: Option<Duration>,
+        /// Bytes acknowledged by the transport that the peer's process may not have read.
+        /// Zero after an orderly end.
+        unread: u64,
+    },
+    /// The first unsettled frame can never succeed.
+    Reject {
+        /// What the peer said, for the log.
+        why: String,
+    },
+}
+
+impl Fault {
+    /// A fault after which nothing that was acknowledged is in doubt.
+    pub fn retry(why: impl Into<String>) -> Self {
+        Self::Retry { why: why.into(), after: None, unread: 0 }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry { why, .. } | Self::Reject { why } => f.write_str(why),
+        }
+    }
+}
+
+/// The driver of a scheme.
+pub fn driver(scheme: &str) -> Option<&'static Driver> {
+    DRIVERS.iter().copied().find(|driver| driver.schemes.contains(&scheme))
+}
