@@ -1,0 +1,23 @@
+//! The agent as its users run it: the real binary, the real Docker engine, and receivers that
+//! count. Lines are numbered where they are printed; what the receiver saw is the oracle.
+//!
+//! Never looks inside the library: everything goes over sockets, files, signals and the log.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it passes over"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "receivers are plain threads outside the agent's runtime, on the real clock"
+)]
+#![allow(unreachable_pub, reason = "a test crate has no outside")]
+
+mod support;
+
+mod fakes;
