@@ -16,8 +16,20 @@
     clippy::disallowed_types,
     reason = "receivers are plain threads outside the agent's runtime, on the real clock"
 )]
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "scripts are put together once per test; the allocations do not matter"
+)]
 #![allow(unreachable_pub, reason = "a test crate has no outside")]
 
-mod support;
-
+mod agent;
+mod bytes;
+mod drivers;
+mod engine_faults;
 mod fakes;
+mod lives;
+mod outputs;
+mod stalls;
+mod support;
+mod tcp_faults;

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod numbers;
 pub mod proxy;
 pub mod receiver;
+pub mod site;
 
 use std::time::{Duration, Instant};
 

@@ -221,11 +221,12 @@ impl Shared {
             let order = self.order(&line);
             asked.lock().unwrap().clone_from(&line);
             if order == Some(Mischief::Error500) {
-                let text = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n\
-                     Content-Length: 23\r\n\r\n{\"message\":\"by design\"}";
+                let text = "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\n\
+                     Content-Type: application/json\r\nContent-Length: 23\r\n\r\n\
+                     {\"message\":\"by design\"}";
                 let mut client = client;
                 client.write_all(text.as_bytes()).ok();
-                continue;
+                break;
             }
             *mischief.lock().unwrap() = order;
             if (&engine).write_all(&head).is_err() {

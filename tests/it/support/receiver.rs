@@ -226,8 +226,10 @@ pub enum Conduct {
     Read,
     /// Reads, then ends its own half in order and reads on until the peer closes.
     Fin(After),
-    /// Reads, then resets.
+    /// Reads, then resets with whatever lies unread.
     Reset(After),
+    /// Reads, and resets at the next moment at which nothing lies unread: a fast reader.
+    ResetDrained(After),
     /// Resets without a look.
     ResetAtOnce,
     /// Accepts and never reads, until `TcpReceiver::behave`.
@@ -481,7 +483,11 @@ impl Shared {
             }
             match read_some(stream, conduct, &parser) {
                 Reading::Some(bytes) => parser.take(&bytes),
-                Reading::Nothing => {}
+                Reading::Nothing => {
+                    if matches!(conduct, Conduct::ResetDrained(after) if parser.reached(after)) {
+                        return reset(stream);
+                    }
+                }
                 Reading::End => {
                     *link.peer_closed.lock().unwrap() = Some(Instant::now());
                     return;
@@ -519,7 +525,7 @@ fn read_some(mut stream: &TcpStream, conduct: Conduct, parser: &Parser) -> Readi
         Conduct::Fin(After::Bytes(limit)) | Conduct::Reset(After::Bytes(limit)) => {
             usize::try_from(limit.saturating_sub(parser.bytes)).unwrap()
         }
-        Conduct::Read | Conduct::ResetAtOnce => buffer.len(),
+        Conduct::Read | Conduct::ResetAtOnce | Conduct::ResetDrained(_) => buffer.len(),
     };
     // After its limit a connection that ended its half reads on to the peer's end.
     let most = if most == 0 {
