@@ -122,8 +122,8 @@ pub struct SourceMetrics {
     pub bytes_garbled: IntCounter,
     /// Containers that were gone before their log could be opened.
     pub containers_missed: IntCounter,
-    /// 1 while the engine answers.
-    pub engine_up: IntGauge,
+    /// 1 while there is something to read from: the engine answers, the input is open.
+    pub source_up: IntGauge,
 }
 
 /// The counters of the task set.
@@ -167,7 +167,7 @@ impl Metrics {
                 lines_split: make.counter("lines_split_total", "Lines shipped in parts")?,
                 bytes_garbled: make.counter("log_bytes_garbled_total", "Bytes not understood")?,
                 containers_missed: make.counter("containers_missed_total", "Gone too early")?,
-                engine_up: make.gauge("docker_up", "1 while the engine answers")?,
+                source_up: make.gauge("source_up", "1 while the source can be read")?,
             },
             tasks: TaskMetrics {
                 alive: make.gauge("tasks", "Tasks alive")?,
@@ -218,6 +218,21 @@ impl Metrics {
     /// Handles for the task set.
     pub fn tasks(&self) -> &TaskMetrics {
         &self.tasks
+    }
+
+    /// What is not there yet: the source, and destinations that are down. Reads the series that
+    /// are shown, so that both cannot disagree.
+    pub fn not_ready(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.source.source_up.get() == 0 {
+            missing.push("source".to_owned());
+        }
+        for metric in self.up.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric) {
+            if metric.get_gauge().get_value() < 1.0 {
+                missing.extend(metric.get_label().iter().map(|label| label.value().to_owned()));
+            }
+        }
+        missing
     }
 
     /// Everything in the Prometheus text format.

@@ -129,6 +129,12 @@ pub trait Output: Send + fmt::Debug {
     /// outstanding: then it only watches the link (and pends for ever where there is none).
     fn acknowledged(&mut self, beyond: u64) -> BoxFuture<'_, Result<u64, Fault>>;
 
+    /// How many acknowledged bytes are to be kept, because a link can break in a way that puts
+    /// them in doubt (`Fault::Retry::unread`).
+    fn keeps_acknowledged(&self) -> usize {
+        0
+    }
+
     /// Ends the link in order: flush, say goodbye, wait for the peer's end. Returns what was
     /// acknowledged by then.
     fn close(&mut self) -> BoxFuture<'_, Result<u64, Fault>>;
