@@ -21,13 +21,8 @@ fn sigterm_drains_what_was_read_and_exits_0() {
     let mut last: BTreeMap<(String, Stream), u64> = BTreeMap::new();
     receiver.inbox.with(|frames| {
         for record in frames.iter().filter_map(Frame::rfc5424) {
-            let number = std::str::from_utf8(&record.text[..6])
-                .unwrap()
-                .parse::<u64>()
-                .unwrap();
-            let last = last
-                .entry((record.container.to_owned(), record.stream))
-                .or_default();
+            let number = std::str::from_utf8(&record.text[..6]).unwrap().parse::<u64>().unwrap();
+            let last = last.entry((record.container.to_owned(), record.stream)).or_default();
             assert_eq!(number, *last + 1, "{}", record.container);
             *last = number;
         }
@@ -47,11 +42,7 @@ fn sigterm_gives_up_on_a_dead_destination_after_the_shutdown_time() {
     });
     let ended = agent.terminate();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(
-        ended.took > Duration::from_millis(500),
-        "it gave up early: {:?}",
-        ended.took
-    );
+    assert!(ended.took > Duration::from_millis(500), "it gave up early: {:?}", ended.took);
     assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
 }
 
@@ -97,11 +88,7 @@ fn every_problem_of_the_settings_is_named_at_once() {
         "framming",
         "framing",
     ] {
-        assert!(
-            ended.stderr.contains(named),
-            "{named} is not named in\n{}",
-            ended.stderr
-        );
+        assert!(ended.stderr.contains(named), "{named} is not named in\n{}", ended.stderr);
     }
 }
 
@@ -112,17 +99,10 @@ fn check_says_per_route_what_it_found_and_sends_nothing() {
     let good = Launch::fed().arg("--check").arg(sound.route()).finish();
     assert_eq!(good.code, Some(0), "{}{}", good.stdout, good.stderr);
     assert!((good.stdout + &good.stderr).contains(&sound.route()));
-    let bad = Launch::fed()
-        .arg("--check")
-        .arg(sound.route())
-        .arg(refusing.route())
-        .finish();
+    let bad = Launch::fed().arg("--check").arg(sound.route()).arg(refusing.route()).finish();
     assert!(bad.code.is_some_and(|code| code != 0), "{:?}", bad.code);
     let said = bad.stdout + &bad.stderr;
-    assert!(
-        said.contains(&sound.route()) && said.contains(&refusing.route()),
-        "{said}"
-    );
+    assert!(said.contains(&sound.route()) && said.contains(&refusing.route()), "{said}");
     assert!(said.contains("refused"), "{said}");
     assert!(sound.connections() >= 2, "it must connect to know");
     assert_eq!(sound.inbox.count(), 0);
@@ -133,12 +113,7 @@ fn the_health_check_asks_the_agent_that_runs() {
     let receiver = TcpReceiver::start();
     let agent = Launch::fed().arg(receiver.route()).ready();
     let address = agent.http().to_string();
-    let ask = || {
-        Launch::new()
-            .env("DOWNSPOUT_HTTP", &address)
-            .arg("healthcheck")
-            .finish()
-    };
+    let ask = || Launch::new().env("DOWNSPOUT_HTTP", &address).arg("healthcheck").finish();
     assert_eq!(ask().code, Some(0), "{}", ask().stderr);
     assert_eq!(agent.terminate().code, Some(0));
     let ended = ask();
@@ -180,19 +155,11 @@ fn help_names_every_variable_and_version_the_version() {
         "DOWNSPOUT_HTTP",
         "DOWNSPOUT_LOG_LEVEL",
     ] {
-        assert!(
-            help.stdout.contains(variable),
-            "{variable} is not in\n{}",
-            help.stdout
-        );
+        assert!(help.stdout.contains(variable), "{variable} is not in\n{}", help.stdout);
     }
     let version = Launch::new().arg("--version").finish();
     assert_eq!(version.code, Some(0));
-    assert!(
-        version.stdout.contains(env!("CARGO_PKG_VERSION")),
-        "{}",
-        version.stdout
-    );
+    assert!(version.stdout.contains(env!("CARGO_PKG_VERSION")), "{}", version.stdout);
 }
 
 #[test]
@@ -201,33 +168,22 @@ fn routes_come_from_the_environment_and_from_flags_as_well() {
     let expected = Expected::of_containers("web", 2, 20, 60);
     let file = expected.replay_file();
     let ended = Launch::new()
-        .env(
-            "ROUTE_URIS",
-            format!("{},{}", first.route(), second.route()),
-        )
+        .env("ROUTE_URIS", format!("{},{}", first.route(), second.route()))
         .arg(format!("--source=replay:{}", file.path().display()))
         .arg(third.route())
         .finish();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     for receiver in [first, second, third] {
-        receiver
-            .inbox
-            .wait_complete(&expected, SOON)
-            .assert_complete();
+        receiver.inbox.wait_complete(&expected, SOON).assert_complete();
     }
 }
 
 #[test]
 fn a_line_beyond_the_limit_arrives_in_parts_and_hurts_nobody() {
     let receiver = TcpReceiver::scripted(Framing::OctetCounting, [Conduct::Read]);
-    let mut agent = Launch::fed()
-        .env("DOWNSPOUT_MAX_LINE_BYTES", "16KiB")
-        .arg(receiver.route())
-        .ready();
-    agent.feed(&format!(
-        "big-1 stdout {}\nsmall-1 stdout 000001\n",
-        "y".repeat(100_000)
-    ));
+    let mut agent =
+        Launch::fed().env("DOWNSPOUT_MAX_LINE_BYTES", "16KiB").arg(receiver.route()).ready();
+    agent.feed(&format!("big-1 stdout {}\nsmall-1 stdout 000001\n", "y".repeat(100_000)));
     agent.end_of_input();
     receiver.inbox.wait_lines("small-1", 1, SOON);
     assert_eq!(agent.finish(SOON).code, Some(0));

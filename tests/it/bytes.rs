@@ -42,17 +42,12 @@ fn escaped(line: &[u8]) -> Vec<u8> {
 
 // The message of a frame of this container, by the header's shape alone.
 fn message<'a>(frame: &'a [u8], format: &str, name: &str) -> Option<&'a [u8]> {
-    let name_at = frame
-        .windows(name.len())
-        .position(|part| part == name.as_bytes())?;
+    let name_at = frame.windows(name.len()).position(|part| part == name.as_bytes())?;
     assert!(frame.starts_with(b"<14>"), "{}", frame.escape_ascii());
     let rest = &frame[name_at..];
     match format {
         "rfc5424" => rest.splitn(5, |byte| *byte == b' ').nth(4),
-        _ => rest
-            .windows(2)
-            .position(|part| part == b": ")
-            .map(|at| &rest[at + 2..]),
+        _ => rest.windows(2).position(|part| part == b": ").map(|at| &rest[at + 2..]),
     }
 }
 
@@ -71,37 +66,25 @@ fn f41_every_line_is_one_frame_and_keeps_its_bytes() {
     }
     let _agent = launch.ready();
     let lines = lines();
-    let octal = |line: &Vec<u8>| {
-        line.iter()
-            .map(|byte| format!("\\{byte:03o}"))
-            .collect::<String>()
-    };
-    let script: String = lines
-        .iter()
-        .map(|line| format!("printf '{}\\n'; ", octal(line)))
-        .collect();
+    let octal =
+        |line: &Vec<u8>| line.iter().map(|byte| format!("\\{byte:03o}")).collect::<String>();
+    let script: String =
+        lines.iter().map(|line| format!("printf '{}\\n'; ", octal(line))).collect();
     let name = engine.container("a").driver("local").run(&script);
     for (receiver, framing, format) in receivers {
         let what = format!("every line by {format} with {framing:?}");
         let messages = receiver.inbox.wait(&what, SOON, |frames| {
-            let own = frames
-                .iter()
-                .filter_map(|frame| message(&frame.bytes, format, &name));
+            let own = frames.iter().filter_map(|frame| message(&frame.bytes, format, &name));
             let messages: Vec<Vec<u8>> = own.map(<[u8]>::to_vec).collect();
             let last = messages.last().is_some_and(|message| message == b"the end");
             check(last, || format!("{} frames came", messages.len()))?;
             Ok(messages)
         });
         let keep = framing == Framing::OctetCounting;
-        let wanted: Vec<_> = lines
-            .iter()
-            .map(|line| if keep { line.clone() } else { escaped(line) })
-            .collect();
+        let wanted: Vec<_> =
+            lines.iter().map(|line| if keep { line.clone() } else { escaped(line) }).collect();
         let show = |lines: &[Vec<u8>]| {
-            lines
-                .iter()
-                .map(|line| line.escape_ascii().to_string())
-                .collect::<Vec<_>>()
+            lines.iter().map(|line| line.escape_ascii().to_string()).collect::<Vec<_>>()
         };
         assert_eq!(show(&messages), show(&wanted), "{what}");
         receiver.inbox.assert_nothing_garbled();

@@ -1,9 +1,10 @@
 //! What containers print, through every log driver that can be read here.
 
 use crate::support::SOON;
+use crate::support::agent::{HOST, Launch};
 use crate::support::engine::Engine;
 use crate::support::numbers::{Expected, Stream, printing};
-use crate::support::receiver::{Framing, PlainReceiver};
+use crate::support::receiver::{Frame, Framing, PlainReceiver, TcpReceiver};
 use crate::support::site::Site;
 use crate::support::{check, until};
 
@@ -35,6 +36,22 @@ fn local_ships_both_streams() {
 }
 
 #[test]
+fn the_stamp_on_the_wire_is_the_one_that_docker_made() {
+    let site = Site::new("stamp");
+    let name = site.engine.container("a").run("echo one; usleep 300000; echo two");
+    site.receiver.inbox.wait_lines(&name, 2, SOON);
+    // Docker's has nanoseconds, RFC 5424 takes microseconds.
+    let printed = Engine::docker(&["logs", "-t", &name]);
+    let wanted: Vec<String> = printed.lines().map(|line| format!("{}Z", &line[..26])).collect();
+    site.receiver.inbox.with(|frames| {
+        let records = frames.iter().filter_map(Frame::rfc5424);
+        let own: Vec<_> = records.filter(|record| record.container == name).collect();
+        assert_eq!(own.iter().map(|record| record.time).collect::<Vec<_>>(), wanted);
+        assert!(own.iter().all(|record| record.host == HOST), "{}", own[0].host);
+    });
+}
+
+#[test]
 fn journald_ships_both_streams_where_it_runs() {
     ships_both_streams("journald");
 }
@@ -60,29 +77,19 @@ fn a_container_without_a_log_is_attached_to_where_that_is_allowed() {
     let tally = site.receiver.inbox.wait_complete(&expected, SOON);
     assert_eq!((tally.repeated, tally.reordered), (0, 0), "{tally}");
     let asked = b"are you there";
-    let damaged = tally
-        .garbled
-        .iter()
-        .find(|frame| !frame.as_bytes().ends_with(asked));
+    let damaged = tally.garbled.iter().find(|frame| !frame.as_bytes().ends_with(asked));
     assert_eq!(damaged, None);
 }
 
 #[test]
 fn a_container_without_a_log_is_passed_over_with_one_word_of_the_cure() {
     let mut site = Site::new("none");
-    let name = site
-        .engine
-        .container("a")
-        .driver("none")
-        .run("echo lost; exec sleep 1000");
+    let name = site.engine.container("a").driver("none").run("echo lost; exec sleep 1000");
     let cure = |line: &str| line.contains(&name) && line.contains("DOWNSPOUT_ATTACH");
     site.agent.logged("the log names the cure", cure);
     Engine::docker(&["restart", "-t", "0", &name]);
     site.pass_a_marker();
-    assert_eq!(
-        site.agent.log().lines().filter(|line| cure(line)).count(),
-        1
-    );
+    assert_eq!(site.agent.log().lines().filter(|line| cure(line)).count(), 1);
     assert!(site.receiver.inbox.lines_of(&name).is_empty());
 }
 
@@ -91,11 +98,7 @@ fn a_log_that_its_driver_ships_is_followed_only_when_asked_for() {
     let (server, address) = PlainReceiver::udp();
     let option = format!("--log-opt=syslog-address=udp://{address}");
     let start = |site: &Site| {
-        site.engine
-            .container("a")
-            .driver("syslog")
-            .option(&option)
-            .run("echo 000001 o; sleep 1000")
+        site.engine.container("a").driver("syslog").option(&option).run("echo 000001 o; sleep 1000")
     };
     let mut skipping = Site::new("skip");
     let skipped = start(&skipping);
@@ -106,21 +109,14 @@ fn a_log_that_its_driver_ships_is_followed_only_when_asked_for() {
     following.assert_lines(&followed, &[b"000001 o"]);
     skipping.pass_a_marker();
     assert!(skipping.receiver.inbox.lines_of(&skipped).is_empty());
-    server.inbox.wait("the driver ships too", SOON, |all| {
-        check(all.len() > 1, String::new)
-    });
+    server.inbox.wait("the driver ships too", SOON, |all| check(all.len() > 1, String::new));
 }
 
 fn many(byte: u8, count: usize) -> String {
-    format!(
-        "head -c {count} /dev/zero | tr '\\000' {}; echo",
-        char::from(byte)
-    )
+    format!("head -c {count} /dev/zero | tr '\\000' {}; echo", char::from(byte))
 }
 
-const LENGTHS: [usize; 9] = [
-    1, 16_382, 16_383, 16_384, 16_385, 32_767, 32_768, 32_769, 102_400,
-];
+const LENGTHS: [usize; 9] = [1, 16_382, 16_383, 16_384, 16_385, 32_767, 32_768, 32_769, 102_400];
 
 fn joins_pieces(driver: &str) {
     let site = Site::new("long");
@@ -130,10 +126,7 @@ fn joins_pieces(driver: &str) {
     }
     let name = site.engine.container(driver).driver(driver).run(&script);
     let lines = LENGTHS.map(|length| vec![b'a'; length]);
-    let wanted: Vec<&[u8]> = lines
-        .iter()
-        .flat_map(|line| [&line[..], b"between"])
-        .collect();
+    let wanted: Vec<&[u8]> = lines.iter().flat_map(|line| [&line[..], b"between"]).collect();
     site.assert_lines(&name, &wanted);
 }
 
@@ -156,11 +149,7 @@ fn long_lines_of_both_streams_are_not_mixed() {
     let lines = site.receiver.inbox.wait_lines(&name, 4, SOON);
     for (stream, line) in lines {
         let byte = if stream == Stream::Out { b'a' } else { b'b' };
-        assert!(
-            line == vec![byte; 100_000],
-            "{stream:?}, {} bytes",
-            line.len()
-        );
+        assert!(line == vec![byte; 100_000], "{stream:?}, {} bytes", line.len());
     }
 }
 
@@ -194,15 +183,8 @@ fn empty_lines_and_an_unfinished_last_line_arrive() {
 fn bytes_that_are_not_utf_8_arrive_as_the_driver_keeps_them() {
     let site = Site::new("utf8");
     let script = "printf 'x\\377\\376y\\n'; printf '\\303\\251\\n'";
-    let replaced = site
-        .engine
-        .container("json")
-        .driver("json-file")
-        .run(script);
-    site.assert_lines(
-        &replaced,
-        &["x\u{fffd}\u{fffd}y".as_bytes(), "é".as_bytes()],
-    );
+    let replaced = site.engine.container("json").driver("json-file").run(script);
+    site.assert_lines(&replaced, &["x\u{fffd}\u{fffd}y".as_bytes(), "é".as_bytes()]);
     let kept = site.engine.container("local").driver("local").run(script);
     site.assert_lines(&kept, &[b"x\xff\xfey", "é".as_bytes()]);
 }
@@ -210,17 +192,12 @@ fn bytes_that_are_not_utf_8_arrive_as_the_driver_keeps_them() {
 #[test]
 fn line_feed_framing_carries_the_same_lines() {
     let engine = Engine::new("lf");
-    let receiver = crate::support::receiver::TcpReceiver::scripted(Framing::Lf, []);
+    let receiver = TcpReceiver::scripted(Framing::Lf, []);
     let route = format!("{}?framing=lf", receiver.route());
-    let agent = crate::support::agent::Launch::new().arg(route).ready();
-    let name = engine
-        .container("a")
-        .run(&printing(Stream::Out, &(1..=100), 60));
+    let agent = Launch::new().arg(route).ready();
+    let name = engine.container("a").run(&printing(Stream::Out, &(1..=100), 60));
     let mut expected = Expected::new(60);
     expected.add(&name, Stream::Out, 1..=100);
-    receiver
-        .inbox
-        .wait_complete(&expected, SOON)
-        .assert_complete();
+    receiver.inbox.wait_complete(&expected, SOON).assert_complete();
     drop(agent);
 }

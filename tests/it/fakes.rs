@@ -12,9 +12,7 @@ use crate::support::receiver::{After, Close, Conduct, Framing, PlainReceiver, Tc
 use crate::support::{SOON, check, until};
 
 fn frames(count: usize) -> Vec<u8> {
-    (0..count)
-        .flat_map(|number| format!("6 f{number:05}").into_bytes())
-        .collect()
+    (0..count).flat_map(|number| format!("6 f{number:05}").into_bytes()).collect()
 }
 
 fn ends_with(mut stream: &TcpStream) -> std::io::Result<usize> {
@@ -29,22 +27,12 @@ fn a_receiver_counts_frames_in_both_framings() {
         (Framing::Lf, &b"a\n\xff\n\nc\ncut"[..]),
     ] {
         let receiver = TcpReceiver::scripted(framing, []);
-        TcpStream::connect(receiver.address())
-            .unwrap()
-            .write_all(bytes)
-            .unwrap();
+        TcpStream::connect(receiver.address()).unwrap().write_all(bytes).unwrap();
         let lengths = receiver.inbox.wait("four frames", SOON, |frames| {
             check(frames.len() == 4, || format!("{frames:?}"))?;
-            Ok(frames
-                .iter()
-                .map(|frame| frame.bytes.len())
-                .collect::<Vec<_>>())
+            Ok(frames.iter().map(|frame| frame.bytes.len()).collect::<Vec<_>>())
         });
-        let wanted = if framing == Framing::Lf {
-            [1, 1, 0, 1]
-        } else {
-            [1, 2, 0, 1]
-        };
+        let wanted = if framing == Framing::Lf { [1, 1, 0, 1] } else { [1, 2, 0, 1] };
         assert_eq!(lengths, wanted);
         receiver.inbox.assert_nothing_garbled();
     }
@@ -52,11 +40,8 @@ fn a_receiver_counts_frames_in_both_framings() {
 
 #[test]
 fn a_receiver_resets_or_ends_where_the_script_says() {
-    let script = [
-        Conduct::Reset(After::Bytes(17)),
-        Conduct::Fin(After::Frames(3)),
-        Conduct::ResetAtOnce,
-    ];
+    let script =
+        [Conduct::Reset(After::Bytes(17)), Conduct::Fin(After::Frames(3)), Conduct::ResetAtOnce];
     let receiver = TcpReceiver::scripted(Framing::OctetCounting, script);
     let first = TcpStream::connect(receiver.address()).unwrap();
     (&first).write_all(&frames(10)).unwrap();
@@ -67,19 +52,13 @@ fn a_receiver_resets_or_ends_where_the_script_says() {
     assert_eq!(ends_with(&second).unwrap(), 0, "ended in order");
     (&second).write_all(&frames(1)).unwrap();
     drop(second);
-    receiver.inbox.wait("the rest", SOON, |all| {
-        check(all.len() == 13, || all.len().to_string())
-    });
-    until("the end is seen", SOON, || {
-        receiver.peer_closed(1).ok_or_else(String::new)
-    });
+    receiver.inbox.wait("the rest", SOON, |all| check(all.len() == 13, || all.len().to_string()));
+    until("the end is seen", SOON, || receiver.peer_closed(1).ok_or_else(String::new));
     let third = TcpStream::connect(receiver.address()).unwrap();
     assert!(ends_with(&third).is_err(), "reset without a byte");
     let fourth = TcpStream::connect(receiver.address()).unwrap();
     (&fourth).write_all(&frames(1)).unwrap();
-    receiver.inbox.wait("well again", SOON, |all| {
-        check(all.len() == 14, || all.len().to_string())
-    });
+    receiver.inbox.wait("well again", SOON, |all| check(all.len() == 14, || all.len().to_string()));
     receiver.close_all(Close::Reset);
     assert!(ends_with(&fourth).is_err(), "reset on command");
 }
@@ -93,20 +72,15 @@ fn a_receiver_refuses_and_accepts_on_one_port() {
     receiver.accept_again();
     let link = TcpStream::connect(receiver.address()).unwrap();
     (&link).write_all(b"1 x").unwrap();
-    receiver
-        .inbox
-        .wait("a frame", SOON, |all| check(all.len() == 1, String::new));
+    receiver.inbox.wait("a frame", SOON, |all| check(all.len() == 1, String::new));
 }
 
 #[test]
 fn a_receiver_stalls_until_told_to_behave() {
     let receiver = TcpReceiver::scripted(Framing::OctetCounting, [Conduct::Stall]);
     let link = TcpStream::connect(receiver.address()).unwrap();
-    link.set_write_timeout(Some(Duration::from_millis(200)))
-        .unwrap();
-    let sent = (0..1000)
-        .take_while(|_| (&link).write_all(&frames(10_000)).is_ok())
-        .count();
+    link.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let sent = (0..1000).take_while(|_| (&link).write_all(&frames(10_000)).is_ok()).count();
     assert!(sent < 1000, "the window closes");
     assert_eq!(receiver.inbox.count(), 0);
     receiver.behave();
@@ -118,26 +92,15 @@ fn a_receiver_stalls_until_told_to_behave() {
 #[test]
 fn plain_receivers_take_datagrams_and_streams() {
     let (udp, address) = PlainReceiver::udp();
-    std::net::UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .send_to(b"a", address)
-        .unwrap();
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"a", address).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let datagram = PlainReceiver::unix_datagram(&path("d"));
-    UnixDatagram::unbound()
-        .unwrap()
-        .send_to(b"a", path("d"))
-        .unwrap();
+    UnixDatagram::unbound().unwrap().send_to(b"a", path("d")).unwrap();
     let stream = PlainReceiver::unix_stream(&path("s"), Framing::Lf);
-    UnixStream::connect(path("s"))
-        .unwrap()
-        .write_all(b"a\n")
-        .unwrap();
+    UnixStream::connect(path("s")).unwrap().write_all(b"a\n").unwrap();
     for receiver in [udp, datagram, stream] {
-        receiver.inbox.wait("a frame", SOON, |all| {
-            check(all.len() == 1, || all.len().to_string())
-        });
+        receiver.inbox.wait("a frame", SOON, |all| check(all.len() == 1, || all.len().to_string()));
         assert_eq!(receiver.inbox.with(|all| all[0].bytes.clone()), b"a");
     }
 }
@@ -155,9 +118,7 @@ fn a_container_prints_the_numbers_that_are_expected() {
     expected.add("a", Stream::Err, 2..=3);
     let printed = |bytes: &[u8], stream: &str| {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        text.lines()
-            .map(|line| format!("a {stream} {line}\n"))
-            .collect::<String>()
+        text.lines().map(|line| format!("a {stream} {line}\n")).collect::<String>()
     };
     let mut printed = printed(&out.stdout, "stdout") + &printed(&out.stderr, "stderr");
     let mut replay = expected.replay();
@@ -174,11 +135,7 @@ fn ask(proxy: &Proxy, path: &str) -> Vec<u8> {
     let socket = proxy.docker_host();
     let mut link = UnixStream::connect(socket.strip_prefix("unix://").unwrap()).unwrap();
     link.set_read_timeout(Some(SOON)).unwrap();
-    write!(
-        link,
-        "GET {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
+    write!(link, "GET {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n").unwrap();
     let mut reply = Vec::new();
     link.read_to_end(&mut reply).ok();
     reply
@@ -198,11 +155,7 @@ fn the_proxy_passes_on_writes_down_and_breaks() {
     let proxy = Proxy::start();
     let path = format!("/containers/{name}/logs?stdout=1");
     let whole = ask(&proxy, &path);
-    assert!(
-        whole.windows(5).any(|part| part == b"three"),
-        "{}",
-        String::from_utf8_lossy(&whole)
-    );
+    assert!(whole.windows(5).any(|part| part == b"three"), "{}", String::from_utf8_lossy(&whole));
     proxy.arm("/logs", Mischief::Error500, 1);
     assert!(ask(&proxy, &path).starts_with(b"HTTP/1.1 500"));
     proxy.arm("/logs", Mischief::CutAfter(40), 1);
@@ -215,11 +168,7 @@ fn the_proxy_passes_on_writes_down_and_breaks() {
     let spoiled = ask(&proxy, &path);
     let differing = |(a, b): &(&u8, &u8)| a != b;
     assert_eq!(spoiled.len(), whole.len());
-    let differences = body(&spoiled)
-        .iter()
-        .zip(body(&whole))
-        .filter(differing)
-        .count();
+    let differences = body(&spoiled).iter().zip(body(&whole)).filter(differing).count();
     assert_eq!(differences, 1);
     assert_eq!(proxy.armed(), 0);
     assert_eq!(proxy.requests(), vec![format!("GET {path}"); 5]);

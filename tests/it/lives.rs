@@ -75,9 +75,7 @@ fn f33_a_new_name_is_on_the_wire_from_the_rename_on() {
     until("a line under the new name", SOON, || {
         last += 1;
         Site::say(&new, &format!("{last:06}"));
-        check(!site.receiver.inbox.lines_of(&new).is_empty(), || {
-            "none came".to_owned()
-        })
+        check(!site.receiver.inbox.lines_of(&new).is_empty(), || "none came".to_owned())
     });
     last += 1;
     Site::say(&new, &format!("{last:06}"));
@@ -86,34 +84,23 @@ fn f33_a_new_name_is_on_the_wire_from_the_rename_on() {
         let own = records.filter(|record| record.container == old || record.container == new);
         let lines: Vec<_> = own
             .map(|record| {
-                (
-                    record.container == new,
-                    String::from_utf8_lossy(record.text).into_owned(),
-                )
+                (record.container == new, String::from_utf8_lossy(record.text).into_owned())
             })
             .collect();
         let end = format!("{last:06}");
-        check(lines.last().is_some_and(|(_, text)| *text == end), || {
-            format!("{lines:?}")
-        })?;
+        check(lines.last().is_some_and(|(_, text)| *text == end), || format!("{lines:?}"))?;
         Ok(lines)
     });
     let numbers: Vec<String> = lines.iter().map(|(_, text)| text.clone()).collect();
     let wanted: Vec<String> = (1..=last).map(|number| format!("{number:06}")).collect();
     assert_eq!(numbers, wanted);
-    assert!(
-        lines.is_sorted_by_key(|(is_new, _)| *is_new),
-        "the old name came back: {lines:?}"
-    );
+    assert!(lines.is_sorted_by_key(|(is_new, _)| *is_new), "the old name came back: {lines:?}");
 }
 
 #[test]
 fn f33_restarts_repeat_and_lose_nothing() {
     let site = Site::new("restart");
-    let name = site
-        .engine
-        .container("a")
-        .run(&format!("{COUNT_RUNS} exec sleep 1000"));
+    let name = site.engine.container("a").run(&format!("{COUNT_RUNS} exec sleep 1000"));
     site.receiver.inbox.wait_lines(&name, 1, SOON);
     for _ in 0..3 {
         Engine::docker(&["restart", "-t", "0", &name]);
@@ -135,12 +122,8 @@ fn f33_a_pause_repeats_and_loses_nothing() {
     for lines in [5, 20] {
         site.receiver.inbox.wait_lines(&name, lines, SOON);
         Engine::docker(&["pause", &name]);
-        site.engine
-            .container(&format!("during-{lines}"))
-            .run("echo paused");
-        site.receiver
-            .inbox
-            .wait_lines(&site.engine.name(&format!("during-{lines}")), 1, SOON);
+        site.engine.container(&format!("during-{lines}")).run("echo paused");
+        site.receiver.inbox.wait_lines(&site.engine.name(&format!("during-{lines}")), 1, SOON);
         Engine::docker(&["unpause", &name]);
     }
     let mut expected = Expected::new(8);
@@ -151,23 +134,14 @@ fn f33_a_pause_repeats_and_loses_nothing() {
 #[test]
 fn f33_a_namesake_of_a_removed_container_is_another_container() {
     let site = Site::new("again");
-    let first = site
-        .engine
-        .container("a")
-        .run(&printing(Stream::Out, &(1..=5), 8));
+    let first = site.engine.container("a").run(&printing(Stream::Out, &(1..=5), 8));
     site.receiver.inbox.wait_lines(&first, 5, SOON);
     Engine::docker(&["rm", "-f", &first]);
-    let second = site
-        .engine
-        .container("a")
-        .run(&printing(Stream::Out, &(6..=10), 8));
+    let second = site.engine.container("a").run(&printing(Stream::Out, &(6..=10), 8));
     assert_eq!(first, second);
     site.receiver.inbox.wait_lines(&first, 10, SOON);
     let ids = site.receiver.inbox.with(|frames| {
-        let own = frames
-            .iter()
-            .filter_map(Frame::rfc5424)
-            .filter(|r| r.container == first);
+        let own = frames.iter().filter_map(Frame::rfc5424).filter(|r| r.container == first);
         own.map(|record| record.id.to_owned()).collect::<Vec<_>>()
     });
     assert!(ids[..5].iter().all(|id| *id == ids[0]) && ids[5..].iter().all(|id| *id == ids[5]));
@@ -181,24 +155,16 @@ fn f33_a_namesake_of_a_removed_container_is_another_container() {
 fn what_was_printed_before_the_agent_is_shipped_only_when_asked_for() {
     let engine = Engine::new("backlog");
     let print = printing(Stream::Out, &(1..=5), 8);
-    let name = engine
-        .container("a")
-        .run(&format!("{print}; exec sleep 1000"));
+    let name = engine.container("a").run(&format!("{print}; exec sleep 1000"));
     wait_printed(&name, 5, SOON);
     let [all, new] = [TcpReceiver::start(), TcpReceiver::start()];
     let agent = |receiver: &TcpReceiver, backlog: &str| {
-        Launch::new()
-            .env("DOWNSPOUT_BACKLOG", backlog)
-            .arg(receiver.route())
-            .ready()
+        Launch::new().env("DOWNSPOUT_BACKLOG", backlog).arg(receiver.route()).ready()
     };
     let agents = [agent(&all, "true"), agent(&new, "false")];
     Site::say(&name, "000006 o");
-    for (receiver, first, agent) in [&all, &new]
-        .into_iter()
-        .zip([1, 6])
-        .zip(agents)
-        .map(|((r, f), a)| (r, f, a))
+    for (receiver, first, agent) in
+        [&all, &new].into_iter().zip([1, 6]).zip(agents).map(|((r, f), a)| (r, f, a))
     {
         let mut expected = Expected::new(8);
         expected.add(&name, Stream::Out, first..=6);

@@ -18,21 +18,12 @@ fn datagrams_and_unix_streams_carry_every_line() {
     let launch = Launch::replaying(file.path())
         .arg(format!("syslog+udp://{address}"))
         .arg(format!("syslog+unix://{}", path("datagram").display()))
-        .arg(format!(
-            "syslog+unix-stream://{}",
-            path("counted").display()
-        ))
-        .arg(format!(
-            "syslog+unix-stream://{}?framing=lf",
-            path("lf").display()
-        ));
+        .arg(format!("syslog+unix-stream://{}", path("counted").display()))
+        .arg(format!("syslog+unix-stream://{}?framing=lf", path("lf").display()));
     let ended = launch.finish();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     for receiver in [udp, datagram, counted, lf] {
-        receiver
-            .inbox
-            .wait_complete(&expected, SOON)
-            .assert_complete();
+        receiver.inbox.wait_complete(&expected, SOON).assert_complete();
         receiver.inbox.assert_nothing_garbled();
     }
 }
@@ -63,15 +54,10 @@ fn a_unix_socket_that_is_not_there_yet_is_waited_for() {
     let expected = Expected::of_containers("web", 2, 50, 100);
     let file = expected.replay_file();
     let launch = Launch::replaying(file.path()).env("DOWNSPOUT_BACKOFF_MAX", "200ms");
-    let agent = launch.arg(&route).start();
-    agent.wait_for("an attempt", SOON, |metrics| {
-        metrics.of("faults_total", &route) > 0
-    });
+    let agent = launch.env("DOWNSPOUT_SHUTDOWN_TIMEOUT", "60s").arg(&route).start();
+    agent.wait_for("an attempt", SOON, |metrics| metrics.of("faults_total", &route) > 0);
     let receiver = PlainReceiver::unix_datagram(&path);
-    receiver
-        .inbox
-        .wait_complete(&expected, SOON)
-        .assert_complete();
+    receiver.inbox.wait_complete(&expected, SOON).assert_complete();
     assert_eq!(agent.finish(SOON).code, Some(0));
 }
 
@@ -95,48 +81,23 @@ fn without_a_route_readable_lines_go_to_standard_output() {
     let printed = printed(None);
     let lines: Vec<&str> = printed.lines().collect();
     assert_eq!(lines.len(), 2, "{printed}");
-    let line = |name: &str| {
-        lines
-            .iter()
-            .find(|line| line.contains(name))
-            .copied()
-            .unwrap()
-    };
+    let line = |name: &str| lines.iter().find(|line| line.contains(name)).copied().unwrap();
     assert!(line("web-1").ends_with("plain"), "{printed}");
     assert!(line("long-name-2").contains("red"), "{printed}");
-    assert!(
-        !line("web-1").contains('\u{1b}'),
-        "colour in a pipe: {printed:?}"
-    );
+    assert!(!line("web-1").contains('\u{1b}'), "colour in a pipe: {printed:?}");
 }
 
 #[test]
 fn standard_output_gives_a_json_object_per_line() {
     let printed = printed(Some("stdout://?format=json"));
-    let objects: Vec<serde_json::Value> = printed
-        .lines()
-        .map(|line| serde_json::from_str(line).expect(line))
-        .collect();
+    let objects: Vec<serde_json::Value> =
+        printed.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     assert_eq!(objects.len(), 2, "{printed}");
-    for text in [
-        "web-1",
-        "stdout",
-        "plain",
-        "long-name-2",
-        "stderr",
-        "\u{1b}[31mred\u{7}",
-    ] {
+    for text in ["web-1", "stdout", "plain", "long-name-2", "stderr", "\u{1b}[31mred\u{7}"] {
         let holds = |object: &serde_json::Value| {
-            object
-                .as_object()
-                .unwrap()
-                .values()
-                .any(|value| value.as_str() == Some(text))
+            object.as_object().unwrap().values().any(|value| value.as_str() == Some(text))
         };
-        assert!(
-            objects.iter().any(holds),
-            "{text:?} is no value in {printed}"
-        );
+        assert!(objects.iter().any(holds), "{text:?} is no value in {printed}");
     }
 }
 

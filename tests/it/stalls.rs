@@ -9,18 +9,20 @@ use crate::support::receiver::{Conduct, Framing, TcpReceiver};
 
 const LIMIT_BYTES: u64 = 64 << 20;
 
+// At the end of a replay the agent drains, which must not end before the receiver is well.
+fn patient(launch: Launch) -> Launch {
+    launch.env("DOWNSPOUT_SHUTDOWN_TIMEOUT", "120s")
+}
+
 // One receiver does what `conduct` says, another reads; 100 MB go to both.
 fn stays_bounded(conduct: Conduct) {
     let stuck = TcpReceiver::scripted(Framing::OctetCounting, [conduct]);
     let sound = TcpReceiver::start();
     let expected = Expected::of_containers("web", 20, 2500, 1000);
     let file = expected.replay_file();
-    let launch = Launch::replaying(file.path()).env("DOWNSPOUT_MEMORY_LIMIT", "64MiB");
+    let launch = patient(Launch::replaying(file.path())).env("DOWNSPOUT_MEMORY_LIMIT", "64MiB");
     let agent = launch.arg(stuck.route()).arg(sound.route()).start();
-    sound
-        .inbox
-        .wait_complete(&expected, 2 * SOON)
-        .assert_complete();
+    sound.inbox.wait_complete(&expected, 2 * SOON).assert_complete();
     agent.wait_for("stalled", Duration::from_secs(45), |metrics| {
         metrics.of("destination_stalled", &stuck.route()) == 1
     });
@@ -53,7 +55,7 @@ fn a_dead_destination_takes_nothing_from_the_other() {
     let sound = TcpReceiver::start();
     let expected = Expected::of_containers("web", 20, 500, 200);
     let file = expected.replay_file();
-    let launch = Launch::replaying(file.path()).env("DOWNSPOUT_BACKOFF_MAX", "200ms");
+    let launch = patient(Launch::replaying(file.path())).env("DOWNSPOUT_BACKOFF_MAX", "200ms");
     let agent = launch.arg(dead.route()).arg(sound.route()).start();
     sound.inbox.wait_complete(&expected, SOON).assert_complete();
     agent.wait_for("the counts", SOON, |metrics| {

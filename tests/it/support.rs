@@ -23,10 +23,7 @@ pub fn until<T>(what: &str, bound: Duration, mut state: impl FnMut() -> Result<T
             Ok(value) => return value,
             Err(complaint) => complaint,
         };
-        assert!(
-            start.elapsed() < bound,
-            "{what}: not within {bound:?}: {complaint}"
-        );
+        assert!(start.elapsed() < bound, "{what}: not within {bound:?}: {complaint}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

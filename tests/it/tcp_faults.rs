@@ -15,9 +15,7 @@ const WINDOW_BYTES: u64 = 256 * 1024;
 const QUICK: &str = "200ms";
 
 fn quick(launch: Launch, receiver: &TcpReceiver) -> Launch {
-    launch
-        .env("DOWNSPOUT_BACKOFF_MAX", QUICK)
-        .arg(receiver.route())
+    launch.env("DOWNSPOUT_BACKOFF_MAX", QUICK).arg(receiver.route())
 }
 
 /// Gives the lines to the agent at about 10,000 a second.
@@ -27,9 +25,7 @@ fn feed_slowly(agent: &mut Agent, expected: &Expected) -> std::thread::JoinHandl
     std::thread::spawn(move || {
         let lines: Vec<&str> = replay.split_inclusive('\n').collect();
         for burst in lines.chunks(100) {
-            input
-                .write_all(burst.concat().as_bytes())
-                .expect("the agent reads");
+            input.write_all(burst.concat().as_bytes()).expect("the agent reads");
             std::thread::sleep(Duration::from_millis(10));
         }
     })
@@ -42,9 +38,7 @@ fn breaks_once(conduct: Conduct) {
     let mut agent = quick(Launch::fed(), &receiver).ready();
     let feeder = feed_slowly(&mut agent, &expected);
     receiver.wait_connections(1, SOON);
-    until("the break", SOON, || {
-        receiver.peer_closed(0).ok_or_else(|| "not yet".to_owned())
-    });
+    until("the break", SOON, || receiver.peer_closed(0).ok_or_else(|| "not yet".to_owned()));
     let broken = Instant::now();
     receiver.wait_connections(2, SOON);
     let away = broken.elapsed();
@@ -55,10 +49,9 @@ fn breaks_once(conduct: Conduct) {
     let tally = receiver.inbox.tally(&expected);
     tally.assert_at_most_repeated(WINDOW_BYTES / frame_bytes);
     receiver.inbox.assert_nothing_garbled();
-    assert!(
-        away < Duration::from_secs(1),
-        "it took {away:?} to connect again"
-    );
+    let connections = receiver.inbox.with(|frames| frames.last().map(|last| last.connection));
+    assert_eq!(connections, Some(1), "one break makes one more connection");
+    assert!(away < Duration::from_secs(1), "it took {away:?} to connect again");
 }
 
 #[test]
@@ -82,9 +75,7 @@ fn f02_an_orderly_end_is_noticed_without_a_write() {
         let ended = Instant::now();
         receiver.close_all(Close::Fin);
         let seen = until("the agent ends its half", SOON, || {
-            receiver
-                .peer_closed(connection)
-                .ok_or_else(|| "not yet".to_owned())
+            receiver.peer_closed(connection).ok_or_else(|| "not yet".to_owned())
         });
         seen.saturating_duration_since(ended)
     });
@@ -122,18 +113,13 @@ fn f11_a_refused_destination_gets_everything_once_it_accepts() {
         metrics.of("faults_total", &receiver.route()) >= 5
     });
     let attempts = agent.metrics().of("faults_total", &receiver.route());
-    let complaints = agent
-        .log()
-        .lines()
-        .filter(|line| line.contains(" WARN "))
-        .count() as u64;
-    assert!(
-        complaints < attempts,
-        "a line per attempt:\n{}",
-        agent.log()
-    );
+    let complaints = agent.log().lines().filter(|line| line.contains(" WARN ")).count() as u64;
+    assert!(complaints < attempts, "a line per attempt:\n{}", agent.log());
+    let accepting = Instant::now();
     receiver.accept_again();
     receiver.inbox.wait_complete(&expected, SOON);
+    let waited = receiver.inbox.with(|frames| frames[0].arrived).duration_since(accepting);
+    assert!(waited < Duration::from_secs(2), "{waited:?} with pauses of at most {QUICK}");
     agent.end_of_input();
     assert_eq!(agent.finish(SOON).code, Some(0));
     receiver.inbox.tally(&expected).assert_complete();
@@ -143,10 +129,7 @@ fn f11_a_refused_destination_gets_everything_once_it_accepts() {
 fn f11_waiting_for_a_destination_costs_no_cpu() {
     let receiver = TcpReceiver::start();
     receiver.refuse();
-    let mut agent = Launch::fed()
-        .arg(receiver.route())
-        .arg("syslog+tcp://no-such.invalid")
-        .start();
+    let mut agent = Launch::fed().arg(receiver.route()).arg("syslog+tcp://no-such.invalid").start();
     agent.feed("web-1 stdout 000001 hello\n");
     agent.wait_for("attempts at both", SOON, |metrics| {
         ["syslog+tcp://no-such.invalid", &receiver.route()]
@@ -156,10 +139,7 @@ fn f11_waiting_for_a_destination_costs_no_cpu() {
     let (before, span) = (agent.cpu_time(), Duration::from_secs(4));
     std::thread::sleep(span);
     let used = agent.cpu_time().saturating_sub(before);
-    assert!(
-        used <= span / 50,
-        "{used:?} of CPU in {span:?}, in a build without optimisation"
-    );
+    assert!(used <= span / 50, "{used:?} of CPU in {span:?}, in a build without optimisation");
     assert!(agent.is_running());
 }
 
@@ -183,16 +163,10 @@ fn f12_twenty_resets_leave_nothing_behind() {
     agent.feed(&lines.collect::<String>());
     receiver.inbox.wait_complete(&expected, SOON);
     agent.assert_balance(&receiver.route());
-    until(
-        "descriptors and tasks are back to where they were",
-        SOON,
-        || {
-            let now = (agent.open_descriptors(), agent.metrics().value("tasks"));
-            check(now.0 <= base.0 && now.1 <= base.1, || {
-                format!("{base:?} became {now:?}")
-            })
-        },
-    );
+    until("descriptors and tasks are back to where they were", SOON, || {
+        let now = (agent.open_descriptors(), agent.metrics().value("tasks"));
+        check(now.0 <= base.0 && now.1 <= base.1, || format!("{base:?} became {now:?}"))
+    });
     agent.end_of_input();
     assert_eq!(agent.finish(SOON).code, Some(0));
     let frame_bytes = receiver.inbox.with(|frames| frames[0].bytes.len() as u64);
@@ -209,7 +183,9 @@ fn f16_a_reset_at_any_byte_garbles_and_loses_nothing() {
     let receiver = TcpReceiver::scripted(Framing::OctetCounting, script);
     let expected = Expected::of_containers("w", 1, 200, 10);
     let file = expected.replay_file();
-    let launch = Launch::replaying(file.path()).env("DOWNSPOUT_BACKOFF_MAX", "5ms");
+    let launch = Launch::replaying(file.path())
+        .env("DOWNSPOUT_BACKOFF_MAX", "5ms")
+        .env("DOWNSPOUT_SHUTDOWN_TIMEOUT", "60s");
     let agent = launch.arg(receiver.route()).start();
     receiver.inbox.wait_complete(&expected, SOON);
     assert_eq!(agent.finish(SOON).code, Some(0));

@@ -24,9 +24,7 @@ impl Launch {
     pub fn new() -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_downspout"));
         command.env_clear();
-        Self { command }
-            .env("DOWNSPOUT_HTTP", "127.0.0.1:0")
-            .env("DOWNSPOUT_HOSTNAME", HOST)
+        Self { command }.env("DOWNSPOUT_HTTP", "127.0.0.1:0").env("DOWNSPOUT_HOSTNAME", HOST)
     }
 
     /// An agent that ships the numbered lines of a file and exits.
@@ -65,13 +63,11 @@ impl Launch {
         }
     }
 
-    /// Starts the agent and waits until it says that it is ready.
+    /// Starts the agent and waits until its source and all its destinations are there.
     #[track_caller]
     pub fn ready(self) -> Agent {
         let mut agent = self.start();
-        agent.logged("the agent is ready", |line| {
-            line.split_whitespace().any(|w| w == "ready")
-        });
+        agent.wait_ready();
         agent
     }
 
@@ -109,11 +105,6 @@ impl Agent {
         self.stderr.text()
     }
 
-    /// All it has written to standard output so far.
-    pub fn output(&self) -> String {
-        self.stdout.text()
-    }
-
     /// Waits for a line of its log.
     #[track_caller]
     pub fn logged(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
@@ -123,12 +114,19 @@ impl Agent {
                 return Ok(line.to_owned());
             }
             let ended = self.child.try_wait().unwrap();
-            assert!(
-                ended.is_none(),
-                "{what}: the agent ended with {ended:?}; its log:\n{log}"
-            );
+            assert!(ended.is_none(), "{what}: the agent ended with {ended:?}; its log:\n{log}");
             Err("no such line in its log".to_owned())
         })
+    }
+
+    /// Waits until its page says that its source and all its destinations are there.
+    #[track_caller]
+    pub fn wait_ready(&mut self) {
+        self.logged("the HTTP server is up", |line| line.contains("address="));
+        until("the agent is ready", SOON, || {
+            let (status, body) = self.page("/readyz");
+            check(status == 200, || format!("{status} {body}"))
+        });
     }
 
     /// Where its HTTP server listens.
@@ -136,11 +134,9 @@ impl Agent {
     pub fn http(&self) -> SocketAddr {
         until("the log names the HTTP address", SOON, || {
             let log = self.stderr.text();
-            let word = log
-                .split_whitespace()
-                .find_map(|word| word.strip_prefix("address="));
+            let word = log.split_whitespace().find_map(|word| word.strip_prefix("address="));
             let address = word.and_then(|word| word.trim_matches('"').parse().ok());
-            address.ok_or_else(|| "no word address=IP:PORT".to_owned())
+            address.ok_or_else(|| format!("no word address=IP:PORT in {log:?}"))
         })
     }
 
@@ -179,33 +175,26 @@ impl Agent {
     /// balance of the counters closes.
     #[track_caller]
     pub fn assert_balance(&self, destination: &str) {
-        until(
-            "read = delivered + dropped, nothing in flight",
-            SOON,
-            || {
-                let metrics = self.metrics();
-                let [read, delivered, dropped, in_flight] = [
-                    "lines_read_total",
-                    "lines_delivered_total",
-                    "lines_dropped_total",
-                    "lines_in_flight",
-                ]
-                .map(|family| metrics.of(family, destination));
-                check(
-                    in_flight == 0 && read == delivered + dropped && read > 0,
-                    || format!("{read} = {delivered} + {dropped} + {in_flight} does not hold"),
-                )
-            },
-        );
+        until("read = delivered + dropped, nothing in flight", SOON, || {
+            let metrics = self.metrics();
+            let [read, delivered, dropped, in_flight] = [
+                "lines_read_total",
+                "lines_delivered_total",
+                "lines_dropped_total",
+                "lines_in_flight",
+            ]
+            .map(|family| metrics.of(family, destination));
+            check(in_flight == 0 && read == delivered + dropped && read > 0, || {
+                format!("{read} = {delivered} + {dropped} + {in_flight} does not hold")
+            })
+        });
     }
 
     /// Gives lines to an agent that is `fed`.
     #[track_caller]
     pub fn feed(&mut self, lines: &str) {
         let stdin = self.stdin.as_mut().expect("an agent started with `fed`");
-        stdin
-            .write_all(lines.as_bytes())
-            .expect("the agent reads its standard input");
+        stdin.write_all(lines.as_bytes()).expect("the agent reads its standard input");
     }
 
     /// Takes the agent's standard input away, to feed it from another thread.
@@ -220,13 +209,8 @@ impl Agent {
 
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status();
-        assert!(
-            status.expect("kill exists").success(),
-            "the agent has ended already"
-        );
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.expect("kill exists").success(), "the agent has ended already");
     }
 
     /// Sends SIGTERM and waits for the end, which must come as the shutdown time-out says.
@@ -241,10 +225,7 @@ impl Agent {
     pub fn finish(mut self, bound: Duration) -> Finished {
         let start = Instant::now();
         let status: ExitStatus = until("the agent ends", bound, || {
-            self.child
-                .try_wait()
-                .unwrap()
-                .ok_or_else(|| "it runs".to_owned())
+            self.child.try_wait().unwrap().ok_or_else(|| "it runs".to_owned())
         });
         Finished {
             code: status.code(),
@@ -262,10 +243,7 @@ impl Agent {
     /// Its peak resident memory in bytes.
     pub fn peak_resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
         kib * 1024
     }
@@ -274,20 +252,14 @@ impl Agent {
     pub fn cpu_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let (_, fields) = stat.rsplit_once(')').unwrap();
-        let ticks: Vec<u64> = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|f| f.parse().unwrap())
-            .collect();
+        let ticks: Vec<u64> =
+            fields.split_whitespace().skip(11).take(2).map(|f| f.parse().unwrap()).collect();
         Duration::from_millis(ticks.iter().sum::<u64>() * 10)
     }
 
     /// How many descriptors it has open.
     pub fn open_descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
-            .unwrap()
-            .count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 }
 
@@ -296,10 +268,7 @@ impl Drop for Agent {
         self.child.kill().ok();
         self.child.wait().ok();
         if std::thread::panicking() {
-            eprintln!(
-                "--- the agent's log ---\n{}-----------------------",
-                self.stderr.whole()
-            );
+            eprintln!("--- the agent's log ---\n{}-----------------------", self.stderr.whole());
         }
     }
 }
@@ -320,10 +289,7 @@ impl Capture {
                 sink.lock().unwrap().extend_from_slice(&buffer[..count]);
             }
         });
-        Self {
-            bytes,
-            thread: Some(thread),
-        }
+        Self { bytes, thread: Some(thread) }
     }
 
     fn text(&self) -> String {
@@ -354,9 +320,7 @@ impl Metrics {
     /// The sum of a family (without the prefix `downspout_`) over the series of one destination.
     #[track_caller]
     pub fn of(&self, family: &str, destination: &str) -> u64 {
-        self.sum(family, |labels| {
-            labels.get("destination").is_some_and(|d| d == destination)
-        })
+        self.sum(family, |labels| labels.get("destination").is_some_and(|d| d == destination))
     }
 
     /// The only series of a family without labels.
@@ -368,16 +332,8 @@ impl Metrics {
     #[track_caller]
     fn sum(&self, family: &str, wanted: impl Fn(&BTreeMap<String, String>) -> bool) -> u64 {
         let wanted = |series: &&Series| series.family == family && wanted(&series.labels);
-        let values: Vec<u64> = self
-            .0
-            .iter()
-            .filter(wanted)
-            .map(|series| series.value)
-            .collect();
-        assert!(
-            !values.is_empty(),
-            "no series of downspout_{family} fits in {self:#?}"
-        );
+        let values: Vec<u64> = self.0.iter().filter(wanted).map(|series| series.value).collect();
+        assert!(!values.is_empty(), "no series of downspout_{family} fits in {self:#?}");
         values.iter().sum()
     }
 
@@ -403,11 +359,7 @@ fn series(line: &str) -> Option<Series> {
         Some((name.to_owned(), value.trim_end_matches('"').to_owned()))
     };
     let value: f64 = value.parse().ok()?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "counts of lines"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of lines")]
     let value = value as u64;
     Some(Series {
         family: family.strip_prefix("downspout_")?.to_owned(),

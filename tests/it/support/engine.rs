@@ -26,9 +26,7 @@ impl Engine {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         IMAGE_MADE.get_or_init(make_image);
         let count = COUNT.fetch_add(1, SeqCst);
-        Self {
-            prefix: format!("it-{name}-{}-{count}", std::process::id()),
-        }
+        Self { prefix: format!("it-{name}-{}-{count}", std::process::id()) }
     }
 
     /// The full name of one of the test's containers.
@@ -41,10 +39,7 @@ impl Engine {
         let name = self.name(name);
         let label = format!("downspout-test={}", self.prefix);
         let options = ["--name", &name, "--label", &label, "--network", "none"];
-        Start {
-            options: options.map(str::to_owned).to_vec(),
-            name,
-        }
+        Start { options: options.map(str::to_owned).to_vec(), name }
     }
 
     /// Runs a docker command that must succeed; returns what it printed.
@@ -53,11 +48,7 @@ impl Engine {
         let output = docker(arguments);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         let error = text(&output.stderr);
-        assert!(
-            output.status.success(),
-            "docker {arguments:?}: {}: {error}",
-            output.status
-        );
+        assert!(output.status.success(), "docker {arguments:?}: {}: {error}", output.status);
         text(&output.stdout)
     }
 
@@ -72,10 +63,7 @@ impl Engine {
         static KNOWN: Mutex<Option<HashMap<String, Result<(), String>>>> = Mutex::new(None);
         let mut known = KNOWN.lock().unwrap();
         let known = known.get_or_insert_default();
-        known
-            .entry(driver.to_owned())
-            .or_insert_with(|| self.try_driver(driver))
-            .clone()
+        known.entry(driver.to_owned()).or_insert_with(|| self.try_driver(driver)).clone()
     }
 
     fn try_driver(&self, driver: &str) -> Result<(), String> {
@@ -90,9 +78,7 @@ impl Engine {
         }
         Self::wait(&probe.name);
         let logs = docker(&["logs", &probe.name]);
-        super::check(logs.stdout == b"here\n", || {
-            String::from_utf8_lossy(&logs.stderr).into()
-        })
+        super::check(logs.stdout == b"here\n", || String::from_utf8_lossy(&logs.stderr).into())
     }
 }
 
@@ -133,12 +119,17 @@ impl Start {
     pub fn run(self, script: &str) -> String {
         let output = docker(&self.arguments(&["-d"], &["sh", "-c", script]));
         let error = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{} does not start: {error}",
-            self.name
-        );
+        assert!(output.status.success(), "{} does not start: {error}", self.name);
         self.name
+    }
+
+    /// Creates it with a shell script without starting it; returns its id, which is its name too.
+    #[track_caller]
+    pub fn create(self, script: &str) -> String {
+        let mut arguments = vec!["create"];
+        arguments.extend(self.options.iter().map(String::as_str));
+        arguments.extend([IMAGE, "sh", "-c", script]);
+        Engine::docker(&arguments)
     }
 
     /// Runs a shell script to its end and returns what the command line printed.
@@ -163,22 +154,14 @@ impl Start {
 /// Runs a docker command within a bounded time.
 pub fn docker<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
     let mut command = Command::new("timeout");
-    command
-        .args([COMMAND_SECONDS, "docker"])
-        .args(arguments)
-        .stdin(Stdio::null());
-    command
-        .output()
-        .expect("coreutils and the docker command line are installed (make setup)")
+    command.args([COMMAND_SECONDS, "docker"]).args(arguments).stdin(Stdio::null());
+    command.output().expect("coreutils and the docker command line are installed (make setup)")
 }
 
 fn make_image() {
     let ping = docker(&["version", "--format", "{{.Server.Version}}"]);
     let error = String::from_utf8_lossy(&ping.stderr).into_owned();
-    assert!(
-        ping.status.success(),
-        "these tests need a Docker engine (start dockerd): {error}"
-    );
+    assert!(ping.status.success(), "these tests need a Docker engine (start dockerd): {error}");
     if docker(&["image", "inspect", IMAGE]).status.success() {
         return;
     }
@@ -189,10 +172,7 @@ fn make_image() {
     std::fs::create_dir(root.path().join("bin")).unwrap();
     std::fs::create_dir(root.path().join("tmp")).unwrap();
     std::fs::copy(busybox, root.path().join("bin/busybox")).unwrap();
-    for applet in String::from_utf8(list.stdout)
-        .unwrap()
-        .lines()
-        .filter(|name| *name != "busybox")
+    for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|name| *name != "busybox")
     {
         symlink("busybox", root.path().join("bin").join(applet)).unwrap();
     }
@@ -200,13 +180,7 @@ fn make_image() {
     tar.arg("-C").arg(root.path()).args(["-c", "."]);
     let mut tar = tar.stdout(Stdio::piped()).spawn().unwrap();
     let archive = tar.stdout.take().unwrap();
-    let import = Command::new("docker")
-        .args(["import", "-", IMAGE])
-        .stdin(archive)
-        .output();
+    let import = Command::new("docker").args(["import", "-", IMAGE]).stdin(archive).output();
     let import = import.unwrap();
-    assert!(
-        tar.wait().unwrap().success() && import.status.success(),
-        "{import:?}"
-    );
+    assert!(tar.wait().unwrap().success() && import.status.success(), "{import:?}");
 }

@@ -27,10 +27,7 @@ impl Stream {
 
 /// The text of line `number`: at least 8 bytes, and the stream is part of it.
 pub fn text(stream: Stream, number: u64, width: usize) -> String {
-    let mut text = format!(
-        "{number:06} {}",
-        if stream == Stream::Out { 'o' } else { 'e' }
-    );
+    let mut text = format!("{number:06} {}", if stream == Stream::Out { 'o' } else { 'e' });
     text.extend(std::iter::repeat_n('x', width.saturating_sub(text.len())));
     text
 }
@@ -58,10 +55,7 @@ pub struct Expected {
 impl Expected {
     /// Nothing yet; lines are `width` bytes long.
     pub fn new(width: usize) -> Self {
-        Self {
-            width,
-            lines: BTreeMap::new(),
-        }
+        Self { width, lines: BTreeMap::new() }
     }
 
     /// The same numbers from `containers` containers called `PREFIX-1`… on both streams, as many
@@ -83,20 +77,12 @@ impl Expected {
 
     /// How many lines there are.
     pub fn count(&self) -> u64 {
-        self.lines
-            .values()
-            .map(|numbers| numbers.end() + 1 - numbers.start())
-            .sum()
+        self.lines.values().map(|numbers| numbers.end() + 1 - numbers.start()).sum()
     }
 
     /// The lines as the replay source reads them, the containers taking turns.
     pub fn replay(&self) -> String {
-        let longest = self
-            .lines
-            .values()
-            .map(|numbers| *numbers.end())
-            .max()
-            .unwrap_or(0);
+        let longest = self.lines.values().map(|numbers| *numbers.end()).max().unwrap_or(0);
         let mut replay = String::new();
         for number in 1..=longest {
             for ((container, stream), numbers) in &self.lines {
@@ -119,10 +105,7 @@ impl Expected {
     /// Counts what arrived. Frames of other containers are passed over: an agent on a real engine
     /// ships what other tests print as well.
     pub fn tally<'a>(&self, frames: impl IntoIterator<Item = &'a Frame>) -> Tally {
-        let mut tally = Tally {
-            expected: self.count(),
-            ..Tally::default()
-        };
+        let mut tally = Tally { expected: self.count(), ..Tally::default() };
         let mut seen: BTreeMap<(&str, Stream), Seen> = BTreeMap::new();
         for ((container, stream), numbers) in &self.lines {
             seen.insert((container, *stream), Seen::of(numbers));
@@ -145,11 +128,7 @@ impl Expected {
             }
         }
         for ((container, stream), seen) in seen {
-            let missing = seen
-                .times
-                .iter()
-                .enumerate()
-                .filter(|(_, times)| **times == 0);
+            let missing = seen.times.iter().enumerate().filter(|(_, times)| **times == 0);
             let name =
                 |(at, _)| format!("{container} {} {}", stream.name(), seen.first + at as u64);
             tally.lost.extend(missing.map(name));
@@ -168,17 +147,11 @@ struct Seen {
 impl Seen {
     fn of(numbers: &RangeInclusive<u64>) -> Self {
         let count = usize::try_from(numbers.end() + 1 - numbers.start()).unwrap();
-        Self {
-            first: *numbers.start(),
-            times: vec![0; count],
-            highest: 0,
-        }
+        Self { first: *numbers.start(), times: vec![0; count], highest: 0 }
     }
 
     fn take(&mut self, number: u64, tally: &mut Tally) {
-        let place = number
-            .checked_sub(self.first)
-            .and_then(|at| usize::try_from(at).ok());
+        let place = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         let Some(times) = place.and_then(|at| self.times.get_mut(at)) else {
             tally.unexpected += 1;
             return;
@@ -260,21 +233,10 @@ fn the_count_sees_losses_repeats_inversions_and_damage() {
         let line = text(Stream::Out, number, 20);
         Frame::new(format!("<14>1 2026-01-01T00:00:00Z h web-1 abc - - {line}{end}").into_bytes())
     };
-    let frames = [
-        frame(1, ""),
-        frame(3, ""),
-        frame(2, ""),
-        frame(3, ""),
-        frame(4, "y"),
-        frame(6, ""),
-    ];
+    let frames =
+        [frame(1, ""), frame(3, ""), frame(2, ""), frame(3, ""), frame(4, "y"), frame(6, "")];
     let tally = expected.tally(&frames);
     assert_eq!(tally.lost, ["web-1 stdout 4", "web-1 stdout 5"], "{tally}");
-    let counts = (
-        tally.repeated,
-        tally.reordered,
-        tally.unexpected,
-        tally.garbled.len(),
-    );
+    let counts = (tally.repeated, tally.reordered, tally.unexpected, tally.garbled.len());
     assert_eq!(counts, (1, 1, 1, 1), "{tally}");
 }

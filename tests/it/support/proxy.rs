@@ -66,11 +66,7 @@ impl Proxy {
     /// Nothing listens yet, and the socket's file does not exist.
     pub fn absent() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self {
-            directory,
-            shared: Arc::default(),
-            threads: Mutex::default(),
-        }
+        Self { directory, shared: Arc::default(), threads: Mutex::default() }
     }
 
     /// The value for `DOCKER_HOST`.
@@ -123,23 +119,13 @@ impl Proxy {
 
     /// Breaks the replies to the next `times` requests that hold `fragment`.
     pub fn arm(&self, fragment: &str, mischief: Mischief, times: usize) {
-        let order = Order {
-            fragment: fragment.to_owned(),
-            mischief,
-            times,
-        };
+        let order = Order { fragment: fragment.to_owned(), mischief, times };
         self.shared.orders.lock().unwrap().push(order);
     }
 
     /// How many replies are still to be broken.
     pub fn armed(&self) -> usize {
-        self.shared
-            .orders
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|order| order.times)
-            .sum()
+        self.shared.orders.lock().unwrap().iter().map(|order| order.times).sum()
     }
 
     /// Every request so far: method and path with query.
@@ -207,10 +193,7 @@ impl Shared {
         let both = || [client.try_clone().unwrap(), engine.try_clone().unwrap()];
         let asked = Arc::new(Mutex::new(String::new()));
         let mischief = Arc::new(Mutex::new(None));
-        self.links.lock().unwrap().push(Link {
-            asked: asked.clone(),
-            ends: both(),
-        });
+        self.links.lock().unwrap().push(Link { asked: asked.clone(), ends: both() });
         let down = {
             let (ends, mischief) = (both(), mischief.clone());
             std::thread::spawn(move || reply(ends, &mischief))
@@ -243,9 +226,7 @@ impl Shared {
 
     fn order(&self, line: &str) -> Option<Mischief> {
         let mut orders = self.orders.lock().unwrap();
-        let order = orders
-            .iter_mut()
-            .find(|o| o.times > 0 && line.contains(&o.fragment))?;
+        let order = orders.iter_mut().find(|o| o.times > 0 && line.contains(&o.fragment))?;
         order.times -= 1;
         Some(order.mischief)
     }

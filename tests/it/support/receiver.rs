@@ -47,24 +47,14 @@ pub struct Record<'a> {
 impl Frame {
     /// A frame that arrived just now.
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes,
-            connection: 0,
-            arrived: Instant::now(),
-        }
+        Self { bytes, connection: 0, arrived: Instant::now() }
     }
 
     /// The frame's fields, if it is the RFC 5424 that the agent sends by default.
     pub fn rfc5424(&self) -> Option<Record<'_>> {
         let mut parts = self.bytes.splitn(8, |byte| *byte == b' ');
         let mut field = || std::str::from_utf8(parts.next()?).ok();
-        let stream = match field()?
-            .strip_prefix('<')?
-            .split_once(">1")?
-            .0
-            .parse::<u32>()
-            .ok()?
-            % 8
+        let stream = match field()?.strip_prefix('<')?.split_once(">1")?.0.parse::<u32>().ok()? % 8
         {
             3 => Stream::Err,
             6 => Stream::Out,
@@ -115,8 +105,7 @@ impl Inbox {
         self.with(|frames| {
             let records = frames.iter().filter_map(Frame::rfc5424);
             let own = records.filter(|record| record.container == container);
-            own.map(|record| (record.stream, record.text.to_vec()))
-                .collect()
+            own.map(|record| (record.stream, record.text.to_vec())).collect()
         })
     }
 
@@ -141,11 +130,7 @@ impl Inbox {
     ) -> Vec<(Stream, Vec<u8>)> {
         until(&format!("{count} lines of {container}"), bound, || {
             let lines = self.lines_of(container);
-            if lines.len() >= count {
-                Ok(lines)
-            } else {
-                Err(format!("{} came", lines.len()))
-            }
+            if lines.len() >= count { Ok(lines) } else { Err(format!("{} came", lines.len())) }
         })
     }
 
@@ -158,11 +143,7 @@ impl Inbox {
             if self.count() < wanted {
                 let tally = || expected.tally(&self.0.lock().unwrap().frames);
                 return Err(format!("{} frames came", self.count())
-                    + &(if wanted < 1000 {
-                        format!(": {}", tally())
-                    } else {
-                        String::new()
-                    }));
+                    + &(if wanted < 1000 { format!(": {}", tally()) } else { String::new() }));
             }
             let tally = self.with(|frames| expected.tally(frames));
             tally.complete().map(|()| tally)
@@ -182,11 +163,7 @@ impl Inbox {
     }
 
     fn take(&self, bytes: Vec<u8>, connection: usize) {
-        let frame = Frame {
-            bytes,
-            connection,
-            arrived: Instant::now(),
-        };
+        let frame = Frame { bytes, connection, arrived: Instant::now() };
         self.0.lock().unwrap().frames.push(frame);
     }
 }
@@ -295,10 +272,7 @@ impl TcpReceiver {
         let socket = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let inbox = Arc::new(Inbox::default());
-        let state = State {
-            script: script.into_iter().collect(),
-            ..State::default()
-        };
+        let state = State { script: script.into_iter().collect(), ..State::default() };
         let shared = Arc::new(Shared {
             framing,
             inbox: inbox.clone(),
@@ -308,12 +282,7 @@ impl TcpReceiver {
         socket.listen(128).unwrap();
         let listening = shared.clone();
         let thread = std::thread::spawn(move || listening.accept(socket, address));
-        Self {
-            inbox,
-            address,
-            shared,
-            thread: Some(thread),
-        }
+        Self { inbox, address, shared, thread: Some(thread) }
     }
 
     /// Where it listens.
@@ -340,11 +309,6 @@ impl TcpReceiver {
         });
     }
 
-    /// Adds to the script.
-    pub fn then(&self, conduct: Conduct) {
-        self.shared.state.lock().unwrap().script.push_back(conduct);
-    }
-
     /// Ends all connections.
     pub fn close_all(&self, how: Close) {
         for link in &self.shared.state.lock().unwrap().links {
@@ -361,10 +325,7 @@ impl TcpReceiver {
 
     /// When the peer ended the connection, if it has.
     pub fn peer_closed(&self, connection: usize) -> Option<Instant> {
-        *self.shared.state.lock().unwrap().links[connection]
-            .peer_closed
-            .lock()
-            .unwrap()
+        *self.shared.state.lock().unwrap().links[connection].peer_closed.lock().unwrap()
     }
 
     /// Refuses connections from now on; nobody else can get the port meanwhile.
@@ -400,9 +361,7 @@ fn bound(address: SocketAddr) -> socket2::Socket {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
     until("the port is free", super::SOON, || {
-        socket
-            .bind(&address.into())
-            .map_err(|error| error.to_string())
+        socket.bind(&address.into()).map_err(|error| error.to_string())
     });
     socket.set_nonblocking(true).unwrap();
     socket
@@ -423,11 +382,7 @@ impl Shared {
                 socket.listen(128).unwrap();
             }
             self.state.lock().unwrap().port_held = refusing;
-            match if refusing {
-                Err(ErrorKind::WouldBlock.into())
-            } else {
-                socket.accept()
-            } {
+            match if refusing { Err(ErrorKind::WouldBlock.into()) } else { socket.accept() } {
                 Ok((stream, _)) => {
                     let shared = self.clone();
                     let link = Arc::new(Link::default());
@@ -498,9 +453,7 @@ impl Shared {
 }
 
 fn reset(stream: &TcpStream) {
-    socket2::SockRef::from(stream)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
+    socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
 enum Reading {
@@ -528,11 +481,7 @@ fn read_some(mut stream: &TcpStream, conduct: Conduct, parser: &Parser) -> Readi
         Conduct::Read | Conduct::ResetAtOnce | Conduct::ResetDrained(_) => buffer.len(),
     };
     // After its limit a connection that ended its half reads on to the peer's end.
-    let most = if most == 0 {
-        buffer.len()
-    } else {
-        most.min(buffer.len())
-    };
+    let most = if most == 0 { buffer.len() } else { most.min(buffer.len()) };
     match stream.read(&mut buffer[..most]) {
         Ok(0) => Reading::End,
         Ok(count) => {
@@ -560,15 +509,7 @@ pub struct Parser {
 impl Parser {
     /// Frames go to the inbox.
     pub fn new(framing: Framing, inbox: Arc<Inbox>, connection: usize) -> Self {
-        Self {
-            framing,
-            inbox,
-            connection,
-            pending: Vec::new(),
-            bytes: 0,
-            frames: 0,
-            lost: false,
-        }
+        Self { framing, inbox, connection, pending: Vec::new(), bytes: 0, frames: 0, lost: false }
     }
 
     /// Takes the next bytes of the stream.
@@ -580,8 +521,7 @@ impl Parser {
         self.pending.extend_from_slice(bytes);
         let mut start = 0;
         while let Some((body, next)) = self.frame_at(start) {
-            self.inbox
-                .take(self.pending[body].to_vec(), self.connection);
+            self.inbox.take(self.pending[body].to_vec(), self.connection);
             self.frames += 1;
             start = next;
         }
@@ -605,9 +545,7 @@ impl Parser {
         if digits == rest.len() && digits < 10 {
             return None;
         }
-        let length = std::str::from_utf8(&rest[..digits])
-            .ok()
-            .and_then(|text| text.parse().ok());
+        let length = std::str::from_utf8(&rest[..digits]).ok().and_then(|text| text.parse().ok());
         let Some(length) = length.filter(|_: &usize| rest[digits] == b' ') else {
             let shown = String::from_utf8_lossy(&rest[..rest.len().min(80)]);
             let complaint = format!("connection {}: no count at {shown:?}", self.connection);
@@ -634,9 +572,7 @@ impl PlainReceiver {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         // The largest that is allowed; a burst must not be lost here.
-        socket2::SockRef::from(&socket)
-            .set_recv_buffer_size(8 << 20)
-            .unwrap();
+        socket2::SockRef::from(&socket).set_recv_buffer_size(8 << 20).unwrap();
         socket.set_read_timeout(Some(TICK)).unwrap();
         let receive = move |inbox: &Arc<Inbox>| {
             let mut buffer = vec![0; 65_536];
@@ -695,11 +631,7 @@ impl PlainReceiver {
                 receive(&sink);
             }
         });
-        Self {
-            inbox,
-            stop,
-            thread: Some(thread),
-        }
+        Self { inbox, stop, thread: Some(thread) }
     }
 }
 

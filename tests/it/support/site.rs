@@ -32,11 +32,7 @@ impl Site {
         let engine = Engine::new(name);
         let receiver = TcpReceiver::start();
         let agent = settings(Launch::new()).arg(receiver.route()).ready();
-        Self {
-            agent,
-            receiver,
-            engine,
-        }
+        Self { agent, receiver, engine }
     }
 
     /// Every expected line arrives once and in order, and no other; the agent ends well.
@@ -52,19 +48,13 @@ impl Site {
     /// A container's lines are exactly these, on standard output.
     #[track_caller]
     pub fn assert_lines(&self, container: &str, wanted: &[&[u8]]) {
-        let lines = self
-            .receiver
-            .inbox
-            .wait_lines(container, wanted.len(), SOON);
+        let lines = self.receiver.inbox.wait_lines(container, wanted.len(), SOON);
         assert_eq!(lines.len(), wanted.len(), "{}", shown(&lines));
         for (at, ((stream, line), wanted)) in lines.iter().zip(wanted).enumerate() {
             let same = line == wanted && *stream == Stream::Out;
             let wanted = wanted.escape_ascii().to_string();
             let (wanted, came) = (brief(&wanted), shown(&lines[at..=at]));
-            assert!(
-                same,
-                "line {at} of {container} should be {wanted}, but is {came}"
-            );
+            assert!(same, "line {at} of {container} should be {wanted}, but is {came}");
         }
     }
 
