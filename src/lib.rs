@@ -13,6 +13,8 @@
 
 // ── the path of a line ──────────────────────────────────────────────────────────────────────
 
+/// Where lines come from: Docker, or a replay of numbered lines.
+pub mod source;
 /// What travels: containers, lines, chunks, and the cursors that settle them.
 pub mod record;
 

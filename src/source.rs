@@ -1,0 +1,4 @@
+//! Where lines come from.
+
+/// The Docker Engine as a source.
+pub mod docker;
