@@ -20,6 +20,8 @@ use crate::encode::Terminal;
 use crate::metrics::Metrics;
 use crate::options::Problem;
 use crate::route::{Opening, Route};
+use crate::source::docker;
+use crate::source::replay::Input;
 
 use arguments::{Action, Arguments};
 use draft::Draft;
@@ -81,39 +83,16 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceChoice {
     /// The containers of a Docker engine.
-    Docker(DockerSettings),
-    /// The lines of one input.
-    Replay(ReplayInput),
+    Docker(docker::Settings),
+    /// The lines of one input, and the host name that they carry.
+    Replay(Input, String),
 }
 
-/// Where replayed lines come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReplayInput {
-    /// Standard input.
-    StandardInput,
-    /// A file.
-    File(PathBuf),
-}
-
-/// What the user says about Docker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DockerSettings {
-    /// `DOCKER_HOST` as given or as found: `unix:///path`, `tcp://host:port`, `http://` or
-    /// `https://`. Never with a user or password: that is refused.
-    pub endpoint_text: String,
-    /// The folder with `ca.pem`, `cert.pem` and `key.pem`, and whether Docker's certificate is
-    /// checked; `None` without TLS.
-    pub tls: Option<(PathBuf, bool)>,
-    /// API version such as `1.41`; `None` to negotiate.
-    pub api_version: Option<String>,
-    /// Host name for the lines; `None` for the one that Docker reports.
-    pub hostname: Option<String>,
-    /// Read containers that already run at the start from the beginning of their log.
-    pub backlog: bool,
-    /// Attach to containers whose log driver is `none`.
-    pub attach: bool,
-    /// Follow containers whose own log driver already ships.
-    pub follow_shipped: bool,
+/// Reads the environment and the arguments of this process.
+pub fn from_process() -> Result<Command, Vec<Problem>> {
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|text| text.to_string_lossy().into_owned()).collect();
+    parse(&ProcessEnv, &arguments)
 }
 
 /// Reads variables, flags, their files, and routes. All problems are reported at once.
@@ -180,7 +159,7 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
         noted(plan.map_err(|problem| vec![problem]), problems)
     });
     let source = match draft.replay.take() {
-        Some(input) => Some(SourceChoice::Replay(input)),
+        Some(input) => Some(SourceChoice::Replay(input, draft.hostname.take().unwrap_or_default())),
         None => noted(
             docker(&draft, env).map_err(|problem| vec![problem]),
             problems,
@@ -206,14 +185,12 @@ fn noted<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Opt
     result.map_err(|more| problems.extend(more)).ok()
 }
 
-fn docker(draft: &Draft, env: &dyn Env) -> Result<DockerSettings, Problem> {
-    let endpoint_text = draft
-        .docker_host
-        .clone()
-        .unwrap_or_else(|| default_endpoint(Path::exists));
-    Ok(DockerSettings {
-        tls: docker_tls(draft, &endpoint_text, env)?,
-        endpoint_text,
+fn docker(draft: &Draft, env: &dyn Env) -> Result<docker::Settings, Problem> {
+    let host = draft.docker_host.clone().unwrap_or_else(|| default_endpoint(Path::exists));
+    let certificates = certificates(draft, &host, env)?;
+    let endpoint = docker::Endpoint::parse(&host, certificates).map_err(Problem::new)?;
+    Ok(docker::Settings {
+        endpoint,
         api_version: draft.docker_api_version.clone(),
         hostname: draft.hostname.clone(),
         backlog: draft.backlog,
@@ -227,14 +204,11 @@ fn default_endpoint(exists: impl Fn(&Path) -> bool) -> String {
     format!("unix://{}", if old_only { OLD_SOCKET } else { SOCKET })
 }
 
-// As Docker's own clients: DOCKER_TLS_VERIFY asks for checked TLS, a folder alone for unchecked.
-fn docker_tls(
-    draft: &Draft,
-    endpoint: &str,
-    env: &dyn Env,
-) -> Result<Option<(PathBuf, bool)>, Problem> {
-    let verify = draft.docker_tls_verify || endpoint.starts_with("https://");
-    if endpoint.starts_with("unix://") || !(verify || draft.docker_cert_path.is_some()) {
+// As Docker's own clients, except that a certificate is always checked: a folder alone asks for
+// TLS as DOCKER_TLS_VERIFY does.
+fn certificates(draft: &Draft, host: &str, env: &dyn Env) -> Result<Option<PathBuf>, Problem> {
+    let verify = draft.docker_tls_verify || host.starts_with("https://");
+    if host.starts_with("unix://") || !(verify || draft.docker_cert_path.is_some()) {
         return Ok(None);
     }
     let home =
@@ -249,7 +223,7 @@ fn docker_tls(
                       folder with ca.pem, cert.pem and key.pem",
             )
         })?;
-    Ok(Some((folder, verify)))
+    Ok(Some(folder))
 }
 
 // The agent listens on all addresses; it is asked on the loopback one.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use super::ReplayInput;
+use crate::source::replay::Input;
 use crate::options::{parse_bytes, parse_duration, parse_flag};
 use crate::route;
 
@@ -28,7 +28,7 @@ const MAX_HOSTNAME_BYTES: usize = 255;
 pub(crate) struct Draft {
     pub(crate) routes: Vec<String>,
     /// `None` for Docker.
-    pub(crate) replay: Option<ReplayInput>,
+    pub(crate) replay: Option<Input>,
     pub(crate) docker_host: Option<String>,
     pub(crate) docker_tls_verify: bool,
     pub(crate) docker_cert_path: Option<PathBuf>,
@@ -57,8 +57,8 @@ pub(super) fn routes(draft: &mut Draft, text: &str) -> Result<(), String> {
 
 pub(super) fn source(draft: &mut Draft, text: &str) -> Result<(), String> {
     draft.replay = match text.strip_prefix("replay:") {
-        Some("-") => Some(ReplayInput::StandardInput),
-        Some(path) if !path.is_empty() => Some(ReplayInput::File(path.into())),
+        Some("-") => Some(Input::Stdin),
+        Some(path) if !path.is_empty() => Some(Input::File(path.into())),
         None if text == "docker" => None,
         _ => return Err("expected docker, replay:PATH, or replay:- for standard input".into()),
     };

@@ -94,11 +94,11 @@ fn every_variable_reaches_its_field() {
     assert_eq!(config.log_level, Level::DEBUG);
     assert_eq!(
         config.source,
-        SourceChoice::Replay(ReplayInput::File("/a/b".into()))
+        SourceChoice::Replay(Input::File("/a/b".into()))
     );
     assert_eq!(run(&[("DOWNSPOUT_HTTP", "off")], &[]).http, None);
     let input = run(&[("DOWNSPOUT_SOURCE", "replay:-")], &[]).source;
-    assert_eq!(input, SourceChoice::Replay(ReplayInput::StandardInput));
+    assert_eq!(input, SourceChoice::Replay(Input::Stdin));
     assert_eq!(
         docker_of(&[
             ("DOCKER_HOST", "tcp://[::1]:2376"),
