@@ -1,0 +1,48 @@
+# Every target says what it does; `make` alone lists them.
+
+IMAGE ?= downspout:dev
+BUILDER_IMAGE ?= rust:1-alpine
+ROUTE ?=
+FUZZ_SECONDS ?= 60
+export IMAGE BUILDER_IMAGE ROUTE FUZZ_SECONDS
+
+.DEFAULT_GOAL := help
+.PHONY: help run test build image lint deny bench fuzz clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
+
+run: ## build, start samples if nothing runs, ship to the terminal (or ROUTE=syslog+tcp://…) until Ctrl-C
+	@deploy/run.sh
+
+test: ## everything CI checks: format, lints, dependencies, docs, static image, all tests
+	@deploy/test.sh
+
+build: ## the static release binary
+	@deploy/setup/build-tools.sh
+	@deploy/build.sh
+
+image: ## the image IMAGE, with BUILDER_IMAGE if it can be had, else from the binary built here
+	@deploy/setup/build-tools.sh
+	@deploy/setup/docker-engine.sh
+	@deploy/image.sh
+
+lint: ## format and lints only
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+
+deny: ## dependencies: advisories, licences, duplicates
+	@deploy/deny.sh
+
+bench: ## micro-benches, and the table against rsyslog and syslog-ng (needs an engine)
+	@deploy/bench.sh
+
+fuzz: ## each fuzz target for FUZZ_SECONDS (60)
+	@deploy/fuzz.sh
+
+clean: ## remove build output, samples, and the images made here
+	cargo clean
+	@if docker info >/dev/null 2>&1; then \
+	    docker rm --force downspout-sample-1 downspout-sample-2 >/dev/null 2>&1; \
+	    docker rmi --force $(IMAGE) downspout:test downspout/busybox:test >/dev/null 2>&1; \
+	fi; true

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Builds the static release binary and prints its path as the last line.
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+host="$(rustc -vV | sed -n 's/^host: //p')"
+# An explicit target keeps +crt-static away from build scripts and procedural macros.
+RUSTFLAGS="-C target-feature=+crt-static" \
+    cargo build --release --locked --bin downspout --target "$host" >&2
+binary="${CARGO_TARGET_DIR:-$PWD/target}/$host/release/downspout"
+if ldd "$binary" 2>&1 | grep '=>' >&2; then
+    echo "!! $binary is not static: it needs the libraries above" >&2
+    exit 1
+fi
+printf '%s\n' "$binary"
