@@ -82,7 +82,8 @@ impl Admin {
                 Ok((connection, _)) => {
                     let metrics = self.metrics.clone();
                     tasks.spawn("scrape", async move {
-                        let served = tokio::time::timeout(CONNECTION_LIMIT, serve(connection, metrics));
+                        let served =
+                            tokio::time::timeout(CONNECTION_LIMIT, serve(connection, metrics));
                         if served.await.is_err() {
                             tracing::debug!("cut off a client that took too long");
                         }
@@ -122,7 +123,8 @@ fn reply(method: &Method, path: &str, metrics: &Metrics) -> Response<Full<Bytes>
         "/livez" => response(StatusCode::OK, "application/json", "{\"status\":\"alive\"}\n".into()),
         "/readyz" => {
             let missing = metrics.not_ready();
-            let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let status =
+                if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             let body = serde_json::json!({ "ready": missing.is_empty(), "waiting_for": missing });
             response(status, "application/json", format!("{body}\n"))
         }

@@ -76,7 +76,10 @@ impl App {
         let mut lanes = Vec::new();
         for (route, share) in config.routes.into_iter().zip(&config.plan.destinations) {
             tracing::info!(destination = %route.name, "route");
-            let lane = Lanes::new(usize::try_from(share.lanes).unwrap_or(usize::MAX), metrics.destination(&route.name));
+            let lane = Lanes::new(
+                usize::try_from(share.lanes).unwrap_or(usize::MAX),
+                metrics.destination(&route.name),
+            );
             let delivery = Delivery::new(Parts {
                 name: route.name,
                 lanes: lane.clone(),

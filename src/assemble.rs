@@ -118,7 +118,9 @@ impl Held {
         let mark = before.unwrap_or(Mark { time: piece.time, pieces: 0 });
         let mut parts = 0;
         let mut given = 0;
-        while let Some(part) = self.text.get(given..given + max).filter(|_| self.text.len() > given + max) {
+        while let Some(part) =
+            self.text.get(given..given + max).filter(|_| self.text.len() > given + max)
+        {
             out.push(part, b"", self.time, piece.stream, mark);
             given += max;
             parts += 1;
@@ -232,7 +234,8 @@ mod tests {
     #[test]
     fn an_endless_line_is_given_out_in_parts_within_bounds() {
         let mut feed = Feed::new(20_000);
-        let text: Vec<u8> = (0..100_000_u32).map(|i| b'a' + u8::try_from(i % 26).unwrap()).collect();
+        let text: Vec<u8> =
+            (0..100_000_u32).map(|i| b'a' + u8::try_from(i % 26).unwrap()).collect();
         feed.line(Stream::Stdout, &text, true);
         let lines = feed.lines();
         assert!(lines.iter().all(|line| line.1.len() <= 20_000));
@@ -254,8 +257,7 @@ mod tests {
     fn length() -> impl Strategy<Value = usize> {
         prop_oneof![
             0..200_usize,
-            (1..4_usize, -2..3_isize)
-                .prop_map(|(k, d)| (k * PIECE_BYTES).saturating_add_signed(d)),
+            (1..4_usize, -2..3_isize).prop_map(|(k, d)| (k * PIECE_BYTES).saturating_add_signed(d)),
         ]
     }
 

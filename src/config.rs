@@ -114,9 +114,7 @@ pub fn parse(env: &dyn Env, arguments: &[String]) -> Result<Command, Vec<Problem
     let (draft, more) = gather::draft(env, &arguments);
     problems.extend(more);
     if arguments.action == Action::Healthcheck {
-        let address = reachable(draft.http)
-            .map_err(|problem| problems.push(problem))
-            .ok();
+        let address = reachable(draft.http).map_err(|problem| problems.push(problem)).ok();
         return match address {
             Some(address) if problems.is_empty() => Ok(Command::Healthcheck { address }),
             _ => Err(problems),
@@ -139,32 +137,21 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
     let metrics = Metrics::new();
     let terminals = env.terminals();
     let colours = !draft.no_color && env.get("TERM").is_none_or(|term| term != "dumb");
-    let terminal = Terminal {
-        attached: terminals.stdout,
-        colour: terminals.stdout && colours,
-    };
+    let terminal = Terminal { attached: terminals.stdout, colour: terminals.stdout && colours };
     if draft.routes.is_empty() {
         draft.routes.push(DEFAULT_ROUTE.to_owned());
     }
-    let opening = Opening {
-        terminal,
-        metrics: &metrics,
-    };
+    let opening = Opening { terminal, metrics: &metrics };
     let routes = noted(Route::parse_all(&draft.routes, &opening), problems);
     let plan = routes.as_ref().and_then(|routes| {
-        let needs = routes
-            .iter()
-            .map(|route| (route.name.clone(), route.window_bytes));
+        let needs = routes.iter().map(|route| (route.name.clone(), route.window_bytes));
         let plan = Plan::new(draft.memory_limit, draft.max_line_bytes, needs);
         noted(plan.map_err(|problem| vec![problem]), problems)
     });
     let source = match draft.replay.take() {
         Some(input) => Some(SourceChoice::Replay(input, draft.hostname.take().unwrap_or_default())),
-        None => noted(
-            docker(&draft, env).map_err(|problem| vec![problem]),
-            problems,
-        )
-        .map(SourceChoice::Docker),
+        None => noted(docker(&draft, env).map_err(|problem| vec![problem]), problems)
+            .map(SourceChoice::Docker),
     };
     Some(Config {
         routes: routes?,
@@ -213,16 +200,12 @@ fn certificates(draft: &Draft, host: &str, env: &dyn Env) -> Result<Option<PathB
     }
     let home =
         || Some(Path::new(&env.get("HOME").filter(|home| !home.is_empty())?).join(".docker"));
-    let folder = draft
-        .docker_cert_path
-        .clone()
-        .or_else(home)
-        .ok_or_else(|| {
-            Problem::new(
-                "DOCKER_CERT_PATH: TLS to Docker needs it where HOME is not set; set it to the \
+    let folder = draft.docker_cert_path.clone().or_else(home).ok_or_else(|| {
+        Problem::new(
+            "DOCKER_CERT_PATH: TLS to Docker needs it where HOME is not set; set it to the \
                       folder with ca.pem, cert.pem and key.pem",
-            )
-        })?;
+        )
+    })?;
     Ok(Some(folder))
 }
 

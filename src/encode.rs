@@ -291,6 +291,6 @@ pub fn default_framing(carriage: Carriage, max_datagram: usize) -> Framing {
     match carriage {
         Carriage::Datagram => Framing::Datagram { max: max_datagram },
         Carriage::Stream => Framing::OctetCounting,
-        Carriage::Text => Framing::Lf,
+        Carriage::Lines | Carriage::Text => Framing::Lf,
     }
 }

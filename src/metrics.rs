@@ -156,7 +156,11 @@ impl Metrics {
             lines_truncated: make.counters("lines_truncated_total", "Lines cut to a limit", &[])?,
             connections: make.counters("connections_total", "Links made", &[])?,
             faults: make.counters("faults_total", "Broken links and failed attempts", &[])?,
-            suspected: make.counters("lines_suspected_lost_total", "Frames refused by ICMP", &[])?,
+            suspected: make.counters(
+                "lines_suspected_lost_total",
+                "Frames refused by ICMP",
+                &[],
+            )?,
             up: make.gauges("destination_up", "1 while connected")?,
             stalled: make.gauges("destination_stalled", "1 while nothing is acknowledged")?,
             source: SourceMetrics {
@@ -227,7 +231,8 @@ impl Metrics {
         if self.source.source_up.get() == 0 {
             missing.push("source".to_owned());
         }
-        for metric in self.up.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric) {
+        for metric in self.up.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric)
+        {
             if metric.get_gauge().get_value() < 1.0 {
                 missing.extend(metric.get_label().iter().map(|label| label.value().to_owned()));
             }

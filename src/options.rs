@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn all_problems_are_reported_at_once_with_a_suggestion() {
-        let mut options = given(&[("facilty", "x"), ("framing", "q"), ("zzz", "1"), ("framing", "lf")]);
+        let mut options =
+            given(&[("facilty", "x"), ("framing", "q"), ("zzz", "1"), ("framing", "lf")]);
         options.parsed(&ROWS[1], |_| Err::<(), _>("no".into()));
         let problems: Vec<_> = options.finish(&[ROWS]).iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 4, "{problems:?}");

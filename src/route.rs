@@ -73,42 +73,25 @@ impl Route {
                 Err(more) => problems.extend(more),
             }
         }
-        if problems.is_empty() {
-            Ok(routes)
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(routes) } else { Err(problems) }
     }
 
     fn open(address: Address, name: String, opening: &Opening<'_>) -> Result<Self, Vec<Problem>> {
-        let Address {
-            driver,
-            target,
-            options,
-            ..
-        } = address;
+        let Address { driver, target, options, .. } = address;
         let mut options = Options::new(options);
         let encoder = encode::plan(&mut options, driver.carriage, opening.terminal);
         let output = (driver.open)(target, &mut options, opening.metrics.output(&name));
-        let window_bytes = options
-            .parsed(&WINDOW, window_bytes)
-            .unwrap_or(DEFAULT_WINDOW_BYTES);
+        let window_bytes = options.parsed(&WINDOW, window_bytes).unwrap_or(DEFAULT_WINDOW_BYTES);
         let mut problems = options.finish(&[encode::OPTIONS, driver.options, OPTIONS]);
         match (encoder, output) {
-            (Some(encoder), Some(output)) if problems.is_empty() => Ok(Self {
-                name,
-                encoder,
-                output,
-                window_bytes,
-            }),
+            (Some(encoder), Some(output)) if problems.is_empty() => {
+                Ok(Self { name, encoder, output, window_bytes })
+            }
             _ => {
                 if problems.is_empty() {
                     problems.push(Problem::new("cannot be opened"));
                 }
-                Err(problems
-                    .into_iter()
-                    .map(|problem| problem.of(&name))
-                    .collect())
+                Err(problems.into_iter().map(|problem| problem.of(&name)).collect())
             }
         }
     }
@@ -119,10 +102,7 @@ impl Route {
 pub fn check(uri: &str) -> Result<String, Vec<Problem>> {
     let address = Address::parse(uri)?;
     let name = address.name();
-    let terminal = Terminal {
-        attached: false,
-        colour: false,
-    };
+    let terminal = Terminal { attached: false, colour: false };
     let mut options = Options::new(address.options);
     let encoder = encode::plan(&mut options, address.driver.carriage, terminal);
     for spec in address.driver.options {
@@ -130,19 +110,13 @@ pub fn check(uri: &str) -> Result<String, Vec<Problem>> {
     }
     options.parsed(&WINDOW, window_bytes);
     let problems = options.finish(&[encode::OPTIONS, address.driver.options, OPTIONS]);
-    if problems.is_empty() && encoder.is_some() {
-        Ok(name)
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() && encoder.is_some() { Ok(name) } else { Err(problems) }
 }
 
 /// The URIs of a list: parted by commas or line ends, blanks trimmed, nothing empty. A comma
 /// inside a URI is written %2C.
 pub fn split_list(list: &str) -> impl Iterator<Item = &str> {
-    list.split([',', '\n', '\r'])
-        .map(str::trim)
-        .filter(|uri| !uri.is_empty())
+    list.split([',', '\n', '\r']).map(str::trim).filter(|uri| !uri.is_empty())
 }
 
 fn window_bytes(text: &str) -> Result<usize, String> {
@@ -155,10 +129,7 @@ fn window_bytes(text: &str) -> Result<usize, String> {
 
 fn unused(name: String, taken: &BTreeSet<String>) -> String {
     let numbered = (2_u32..).map(|number| format!("{name}#{number}"));
-    std::iter::once(name.clone())
-        .chain(numbered)
-        .find(|name| !taken.contains(name))
-        .unwrap_or(name)
+    std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ pub fn probe(address: SocketAddr) -> Result<(), String> {
         let mut connection = TcpStream::connect_timeout(&address, LIMIT)?;
         connection.set_read_timeout(Some(LIMIT))?;
         connection.set_write_timeout(Some(LIMIT))?;
-        connection.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        connection
+            .write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut reply = String::new();
         connection.take(4096).read_to_string(&mut reply)?;
         Ok(reply)

@@ -36,18 +36,12 @@ pub(super) const COMMANDS: [(&str, &str); 2] = [
         "healthcheck",
         "Ask the running agent under DOWNSPOUT_HTTP whether it is well; for HEALTHCHECK.",
     ),
-    (
-        "reference",
-        "Print the reference of all variables and route options as Markdown.",
-    ),
+    ("reference", "Print the reference of all variables and route options as Markdown."),
 ];
 
 /// The switches, which take no value, and what they do.
 pub(super) const SWITCHES: [(&str, &str); 5] = [
-    (
-        "--check",
-        "Check everything, connect to every destination, send nothing, and report.",
-    ),
+    ("--check", "Check everything, connect to every destination, send nothing, and report."),
     ("--help", "Print this text."),
     ("-h", "Print this text."),
     ("--version", "Print the version."),
@@ -61,8 +55,7 @@ impl Arguments {
         let mut rest = arguments.iter().map(String::as_str).peekable();
         while let Some(argument) = rest.next() {
             if argument == "--" {
-                rest.by_ref()
-                    .for_each(|uri| parsed.routes.push(uri.to_owned()));
+                rest.by_ref().for_each(|uri| parsed.routes.push(uri.to_owned()));
             } else if argument.starts_with('-') {
                 parsed.flag(argument, &mut rest);
             } else {
@@ -98,9 +91,8 @@ impl Arguments {
         argument: &'a str,
         rest: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
     ) {
-        let (name, value) = argument
-            .split_once('=')
-            .map_or((argument, None), |(name, value)| (name, Some(value)));
+        let (name, value) =
+            argument.split_once('=').map_or((argument, None), |(name, value)| (name, Some(value)));
         if let Some(action) = switch(name) {
             match value {
                 Some(_) => self.problem(format!("{name} takes no value; write {name}")),
@@ -114,16 +106,11 @@ impl Arguments {
         let value = match (value, setting.unit) {
             (Some(value), _) => Some(value),
             (None, ANY_VALUE) => Some("1"),
-            (None, TRUE_OR_FALSE) => rest
-                .next_if(|next| parse_flag(next).is_ok())
-                .or(Some("true")),
+            (None, TRUE_OR_FALSE) => rest.next_if(|next| parse_flag(next).is_ok()).or(Some("true")),
             (None, _) => rest.next_if(|next| !next.starts_with("--")),
         };
         let Some(value) = value else {
-            return self.problem(format!(
-                "{name} needs a value; write {name}={}",
-                setting.unit
-            ));
+            return self.problem(format!("{name} needs a value; write {name}={}", setting.unit));
         };
         if self.flags.insert(setting.name, value.to_owned()).is_some() {
             self.problem(format!("{name} is given twice; keep one of them"));
@@ -131,13 +118,9 @@ impl Arguments {
     }
 
     fn unknown(&mut self, name: &str) {
-        let switches = SWITCHES
-            .iter()
-            .filter_map(|(name, _)| name.strip_prefix("--"));
-        let names: Vec<String> = settings()
-            .map(|(flag, _)| flag)
-            .chain(switches.map(str::to_owned))
-            .collect();
+        let switches = SWITCHES.iter().filter_map(|(name, _)| name.strip_prefix("--"));
+        let names: Vec<String> =
+            settings().map(|(flag, _)| flag).chain(switches.map(str::to_owned)).collect();
         let given = name.trim_start_matches('-');
         let hint = closest(given, names.iter().map(String::as_str)).map_or_else(
             || "downspout --help lists all".to_owned(),
@@ -158,16 +141,12 @@ impl Arguments {
 
 /// The settings that are flags, with the flag's name without dashes.
 pub(super) fn settings() -> impl Iterator<Item = (String, &'static Setting)> {
-    SETTINGS
-        .iter()
-        .filter_map(|setting| Some((setting.flag()?, setting)))
+    SETTINGS.iter().filter_map(|setting| Some((setting.flag()?, setting)))
 }
 
 fn setting(name: &str) -> Option<&'static Setting> {
     let given = name.strip_prefix("--")?;
-    settings()
-        .find(|(flag, _)| flag == given)
-        .map(|(_, setting)| setting)
+    settings().find(|(flag, _)| flag == given).map(|(_, setting)| setting)
 }
 
 fn switch(name: &str) -> Option<Action> {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use crate::source::replay::Input;
 use crate::options::{parse_bytes, parse_duration, parse_flag};
 use crate::route;
+use crate::source::replay::Input;
 
 const MIN_MEMORY: u64 = 16 << 20;
 const MIN_LINE: u64 = 1 << 10;
@@ -21,10 +21,7 @@ const MAX_HOSTNAME_BYTES: usize = 255;
 
 /// Values of the settings. Made by applying the table's defaults, then what was given.
 #[derive(Debug, Default, PartialEq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a setting of its own"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(crate) struct Draft {
     pub(crate) routes: Vec<String>,
     /// `None` for Docker.
@@ -49,9 +46,7 @@ pub(crate) struct Draft {
 
 #[expect(clippy::unnecessary_wraps, reason = "a row of the table")]
 pub(super) fn routes(draft: &mut Draft, text: &str) -> Result<(), String> {
-    draft
-        .routes
-        .extend(route::split_list(text).map(str::to_owned));
+    draft.routes.extend(route::split_list(text).map(str::to_owned));
     Ok(())
 }
 
@@ -74,9 +69,7 @@ pub(super) fn docker_host(draft: &mut Draft, text: &str) -> Result<(), String> {
             route::host_and_port(place.strip_suffix('/').unwrap_or(place)).is_ok()
         }
         Some(("ssh", _)) => {
-            return Err(format!(
-                "ssh:// is not supported; forward the socket, then {expected}"
-            ));
+            return Err(format!("ssh:// is not supported; forward the socket, then {expected}"));
         }
         _ => false,
     };

@@ -34,26 +34,18 @@ pub struct ProcessEnv;
 impl ProcessEnv {
     /// The arguments behind the program's name; bytes that are not UTF-8 are replaced.
     pub fn arguments(&self) -> Vec<String> {
-        std::env::args_os()
-            .skip(1)
-            .map(|text| text.to_string_lossy().into_owned())
-            .collect()
+        std::env::args_os().skip(1).map(|text| text.to_string_lossy().into_owned()).collect()
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one reader of the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
 impl Env for ProcessEnv {
     fn get(&self, name: &str) -> Option<String> {
         std::env::var_os(name).map(|text| text.to_string_lossy().into_owned())
     }
 
     fn names(&self) -> Vec<String> {
-        std::env::vars_os()
-            .map(|(name, _)| name.to_string_lossy().into_owned())
-            .collect()
+        std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
     }
 
     fn terminals(&self) -> Terminals {

@@ -17,14 +17,8 @@ const FILE: &str = "_FILE";
 pub(super) fn draft(env: &dyn Env, arguments: &Arguments) -> (Draft, Vec<Problem>) {
     let mut draft = Draft::default();
     let mut problems = Vec::new();
-    for setting in SETTINGS
-        .iter()
-        .filter(|setting| !setting.default.is_empty())
-    {
-        if let Some(Err(why)) = setting
-            .apply
-            .map(|apply| apply(&mut draft, setting.default))
-        {
+    for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
+        if let Some(Err(why)) = setting.apply.map(|apply| apply(&mut draft, setting.default)) {
             problems.push(Problem::new(why).of(setting.name));
         }
     }
@@ -37,9 +31,7 @@ pub(super) fn draft(env: &dyn Env, arguments: &Arguments) -> (Draft, Vec<Problem
         }
     }
     for list in &arguments.routes {
-        draft
-            .routes
-            .extend(crate::route::split_list(list).map(str::to_owned));
+        draft.routes.extend(crate::route::split_list(list).map(str::to_owned));
     }
     problems.extend(unknown(env));
     (draft, problems)
@@ -64,10 +56,7 @@ impl Given {
                 "" => String::new(),
                 default => format!(", such as {default}"),
             };
-            format!(
-                "{place}: what the file holds is wrong; expected {}{such_as}",
-                setting.unit
-            )
+            format!("{place}: what the file holds is wrong; expected {}{such_as}", setting.unit)
         } else if setting.secret {
             format!("{place}: {why}")
         } else {
@@ -85,50 +74,28 @@ fn given(
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     let name = setting.name;
     let file_name = format!("{name}{FILE}");
-    let (variable, file) = (
-        env.get(name).and_then(some),
-        env.get(&file_name).and_then(some),
-    );
+    let (variable, file) = (env.get(name).and_then(some), env.get(&file_name).and_then(some));
     if variable.is_some() && file.is_some() {
-        return Err(Problem::new(format!(
-            "{name} and {file_name} are both set; keep one of them"
-        )));
+        return Err(Problem::new(format!("{name} and {file_name} are both set; keep one of them")));
     }
     if let Some(text) = arguments.flags.get(name).cloned().and_then(some) {
         let place = format!("--{}", setting.flag().unwrap_or_default());
-        return Ok(Some(Given {
-            text,
-            place,
-            from_file: false,
-        }));
+        return Ok(Some(Given { text, place, from_file: false }));
     }
     if ROUTES.contains(&name) && routes_in_arguments(arguments) {
         return Ok(None);
     }
     if let Some(text) = variable {
-        return Ok(Some(Given {
-            text,
-            place: name.to_owned(),
-            from_file: false,
-        }));
+        return Ok(Some(Given { text, place: name.to_owned(), from_file: false }));
     }
     let Some(path) = file else { return Ok(None) };
     let place = format!("{file_name}={}", path.escape_debug());
     let text = content(&path).map_err(|why| Problem::new(format!("{place}: {why}")))?;
-    Ok(some(text).map(|text| Given {
-        text,
-        place,
-        from_file: true,
-    }))
+    Ok(some(text).map(|text| Given { text, place, from_file: true }))
 }
 
 fn routes_in_arguments(arguments: &Arguments) -> bool {
-    let flag = |name: &&str| {
-        arguments
-            .flags
-            .get(*name)
-            .is_some_and(|list| !list.is_empty())
-    };
+    let flag = |name: &&str| arguments.flags.get(*name).is_some_and(|list| !list.is_empty());
     !arguments.routes.is_empty() || ROUTES.iter().any(flag)
 }
 
@@ -137,9 +104,7 @@ fn content(path: &str) -> Result<String, String> {
         |why: std::io::Error| format!("cannot be read ({why}); mount it or correct the path");
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(cannot)?;
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(cannot)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(cannot)?;
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err("holds more than 1MiB, which no setting needs; correct the path".into());
     }
@@ -156,12 +121,8 @@ fn unknown(env: &dyn Env) -> Vec<Problem> {
         .filter(|(name, short)| !known(name) && !of_an_orchestrator(short))
         .filter(|(name, _)| env.get(name).is_some_and(|value| !value.is_empty()))
         .map(|(name, short)| {
-            let ours = SETTINGS
-                .iter()
-                .filter_map(|setting| setting.name.strip_prefix(PREFIX));
-            let (base, file) = short
-                .strip_suffix(FILE)
-                .map_or((short, ""), |base| (base, FILE));
+            let ours = SETTINGS.iter().filter_map(|setting| setting.name.strip_prefix(PREFIX));
+            let (base, file) = short.strip_suffix(FILE).map_or((short, ""), |base| (base, FILE));
             let hint = closest(base, ours).map_or_else(
                 || "downspout --help lists all".to_owned(),
                 |near| format!("did you mean {PREFIX}{near}{file}?"),
@@ -181,7 +142,5 @@ fn known(name: &str) -> bool {
 // Kubernetes sets these for every service of a namespace, also for one that is called downspout.
 fn of_an_orchestrator(short: &str) -> bool {
     short == "PORT"
-        || ["PORT_", "SERVICE_HOST", "SERVICE_PORT"]
-            .iter()
-            .any(|start| short.starts_with(start))
+        || ["PORT_", "SERVICE_HOST", "SERVICE_PORT"].iter().any(|start| short.starts_with(start))
 }

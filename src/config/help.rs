@@ -41,15 +41,11 @@ pub(super) fn text() -> String {
     }
     page.0.push_str("\nFlags:\n");
     for (name, help) in SWITCHES {
-        page.0
-            .push_str(&format_args!("  {name:<14}{help}\n").to_string());
+        page.0.push_str(&format_args!("  {name:<14}{help}\n").to_string());
     }
     page.0.push_str(VARIABLES);
     for setting in SETTINGS {
-        page.entry(
-            &title(setting.name, setting.unit, setting.default),
-            setting.help,
-        );
+        page.entry(&title(setting.name, setting.unit, setting.default), setting.help);
     }
     page.0.push_str(ROUTES);
     for driver in DRIVERS {
@@ -59,10 +55,7 @@ pub(super) fn text() -> String {
     page.options("Options of every route", route::OPTIONS);
     page.options("Options of the encoding", encode::OPTIONS);
     for driver in DRIVERS {
-        page.options(
-            &format!("Options of {}", driver.schemes.join(", ")),
-            driver.options,
-        );
+        page.options(&format!("Options of {}", driver.schemes.join(", ")), driver.options);
     }
     page.0
 }
@@ -104,11 +97,7 @@ impl Page {
 }
 
 fn title(name: &str, unit: &str, default: &str) -> String {
-    let default = if default.is_empty() {
-        String::new()
-    } else {
-        format!("  [{default}]")
-    };
+    let default = if default.is_empty() { String::new() } else { format!("  [{default}]") };
     format!("{name}={unit}{default}")
 }
 
@@ -130,16 +119,8 @@ mod tests {
         }
         for driver in DRIVERS {
             assert!(text.contains(driver.example), "{driver:?}");
-            for row in driver
-                .options
-                .iter()
-                .chain(encode::OPTIONS)
-                .chain(route::OPTIONS)
-            {
-                assert!(
-                    text.contains(&format!("\n  {}={}", row.name, row.unit)),
-                    "{row:?}"
-                );
+            for row in driver.options.iter().chain(encode::OPTIONS).chain(route::OPTIONS) {
+                assert!(text.contains(&format!("\n  {}={}", row.name, row.unit)), "{row:?}");
             }
         }
     }

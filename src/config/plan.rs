@@ -90,11 +90,7 @@ impl Plan {
         for share in &mut shares {
             share.lanes = lanes;
         }
-        Ok(Self {
-            limit,
-            fixed: FIXED_BYTES,
-            destinations: shares,
-        })
+        Ok(Self { limit, fixed: FIXED_BYTES, destinations: shares })
     }
 }
 
@@ -102,13 +98,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} = {} fixed", Bytes(self.limit), Bytes(self.fixed))?;
         for share in &self.destinations {
-            let Share {
-                name,
-                lanes,
-                window,
-                replay,
-                batch,
-            } = share;
+            let Share { name, lanes, window, replay, batch } = share;
             write!(
                 f,
                 " + {name} {} (lanes {}, window {}, replay {}, batch {})",
@@ -159,14 +149,8 @@ mod tests {
             let plan = plan(64 * MIB, 1 << 20, windows).unwrap();
             let shares = &plan.destinations;
             let total = plan.fixed + shares.iter().map(Share::total).sum::<u64>();
-            assert!(
-                total <= plan.limit && plan.limit - total < shares.len() as u64,
-                "{plan}"
-            );
-            assert!(
-                shares.iter().all(|share| share.lanes == shares[0].lanes),
-                "{plan}"
-            );
+            assert!(total <= plan.limit && plan.limit - total < shares.len() as u64, "{plan}");
+            assert!(shares.iter().all(|share| share.lanes == shares[0].lanes), "{plan}");
         }
     }
 

@@ -41,35 +41,19 @@ pub(super) fn text() -> String {
     }
     text.push_str(ROUTES);
     for driver in DRIVERS {
-        row(
-            &mut text,
-            &[schemes(driver), code(driver.example), escaped(driver.help)],
-        );
+        row(&mut text, &[schemes(driver), code(driver.example), escaped(driver.help)]);
     }
     options(&mut text, "Options of every route", route::OPTIONS);
     options(&mut text, "Options of the encoding", encode::OPTIONS);
     for driver in DRIVERS {
-        options(
-            &mut text,
-            &format!("Options of {}", schemes(driver)),
-            driver.options,
-        );
+        options(&mut text, &format!("Options of {}", schemes(driver)), driver.options);
     }
     text
 }
 
 fn variable(setting: &Setting) -> [String; 5] {
-    let flag = setting
-        .flag()
-        .map(|flag| code(&format!("--{flag}")))
-        .unwrap_or_default();
-    let Setting {
-        name,
-        unit,
-        default,
-        help,
-        ..
-    } = setting;
+    let flag = setting.flag().map(|flag| code(&format!("--{flag}"))).unwrap_or_default();
+    let Setting { name, unit, default, help, .. } = setting;
     [code(name), flag, code(unit), code(default), escaped(help)]
 }
 
@@ -81,17 +65,8 @@ fn options(text: &mut String, heading: &str, rows: &[OptionSpec]) {
     let columns = ["Option", "Value", "Default", "Meaning"];
     row(text, &columns);
     row(text, &columns.map(|_| "---"));
-    for OptionSpec {
-        name,
-        default,
-        unit,
-        help,
-    } in rows
-    {
-        row(
-            text,
-            &[code(name), code(unit), code(default), escaped(help)],
-        );
+    for OptionSpec { name, default, unit, help } in rows {
+        row(text, &[code(name), code(unit), code(default), escaped(help)]);
     }
 }
 
@@ -103,20 +78,11 @@ fn row<const N: usize>(text: &mut String, cells: &[impl AsRef<str>; N]) {
 }
 
 fn schemes(driver: &Driver) -> String {
-    driver
-        .schemes
-        .iter()
-        .map(|scheme| code(scheme))
-        .collect::<Vec<_>>()
-        .join(", ")
+    driver.schemes.iter().map(|scheme| code(scheme)).collect::<Vec<_>>().join(", ")
 }
 
 fn code(text: &str) -> String {
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!("`{}`", escaped(text))
-    }
+    if text.is_empty() { String::new() } else { format!("`{}`", escaped(text)) }
 }
 
 // A bar would end the table's cell, between backticks too.
@@ -132,30 +98,18 @@ mod tests {
     fn every_setting_scheme_and_option_has_a_row_of_whole_cells() {
         let text = text();
         for setting in SETTINGS {
-            assert!(
-                text.contains(&format!("\n| `{}` |", setting.name)),
-                "{setting:?}"
-            );
+            assert!(text.contains(&format!("\n| `{}` |", setting.name)), "{setting:?}");
         }
         for driver in DRIVERS {
             assert!(text.contains(driver.example), "{driver:?}");
-            for row in driver
-                .options
-                .iter()
-                .chain(encode::OPTIONS)
-                .chain(route::OPTIONS)
-            {
+            for row in driver.options.iter().chain(encode::OPTIONS).chain(route::OPTIONS) {
                 assert!(text.contains(&format!("\n| `{}` |", row.name)), "{row:?}");
             }
         }
         let mut columns = 0;
         for line in text.lines().filter(|line| line.starts_with('|')) {
             let cells = line.replace("\\|", "").matches('|').count();
-            columns = if line.contains("Meaning") {
-                cells
-            } else {
-                columns
-            };
+            columns = if line.contains("Meaning") { cells } else { columns };
             assert_eq!(cells, columns, "{line}");
         }
     }

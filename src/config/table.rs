@@ -51,32 +51,15 @@ const fn row(
     apply: Apply,
     help: &'static str,
 ) -> Setting {
-    Setting {
-        name,
-        default,
-        unit,
-        help,
-        secret: false,
-        apply: Some(apply),
-    }
+    Setting { name, default, unit, help, secret: false, apply: Some(apply) }
 }
 
 const fn secret(setting: Setting) -> Setting {
-    Setting {
-        secret: true,
-        ..setting
-    }
+    Setting { secret: true, ..setting }
 }
 
 const fn read_by_a_library(name: &'static str, help: &'static str) -> Setting {
-    Setting {
-        name,
-        default: "",
-        unit: "path",
-        help,
-        secret: false,
-        apply: None,
-    }
+    Setting { name, default: "", unit: "path", help, secret: false, apply: None }
 }
 
 /// All settings, in the order of the help.

@@ -9,10 +9,7 @@ use super::*;
 type Variables = BTreeMap<String, String>;
 
 fn variables(pairs: &[(&str, &str)]) -> Variables {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn words(arguments: &[&str]) -> Vec<String> {
@@ -39,11 +36,7 @@ fn docker_of(pairs: &[(&str, &str)]) -> DockerSettings {
 }
 
 fn names(config: &Config) -> Vec<&str> {
-    config
-        .routes
-        .iter()
-        .map(|route| route.name.as_str())
-        .collect()
+    config.routes.iter().map(|route| route.name.as_str()).collect()
 }
 
 #[test]
@@ -83,19 +76,13 @@ fn every_variable_reaches_its_field() {
         ],
         &[],
     );
-    assert_eq!(
-        (config.memory_limit, config.plan.limit),
-        (32 << 20, 32 << 20)
-    );
+    assert_eq!((config.memory_limit, config.plan.limit), (32 << 20, 32 << 20));
     assert_eq!(config.max_line_bytes, 4096);
     assert_eq!(config.shutdown_timeout, Duration::from_millis(500));
     assert_eq!(config.backoff_max, Duration::from_mins(1));
     assert_eq!(config.http, "[::1]:0".parse().ok());
     assert_eq!(config.log_level, Level::DEBUG);
-    assert_eq!(
-        config.source,
-        SourceChoice::Replay(Input::File("/a/b".into()))
-    );
+    assert_eq!(config.source, SourceChoice::Replay(Input::File("/a/b".into())));
     assert_eq!(run(&[("DOWNSPOUT_HTTP", "off")], &[]).http, None);
     let input = run(&[("DOWNSPOUT_SOURCE", "replay:-")], &[]).source;
     assert_eq!(input, SourceChoice::Replay(Input::Stdin));
@@ -133,10 +120,7 @@ fn docker_is_found_as_its_own_clients_find_it() {
     let tcp = ("DOCKER_HOST", "tcp://docker:2376");
     let (verify, home) = (("DOCKER_TLS_VERIFY", "1"), ("HOME", "/home/me"));
     assert_eq!(docker_of(&[tcp, home]).tls, None);
-    assert_eq!(
-        docker_of(&[tcp, home, verify]).tls,
-        Some(("/home/me/.docker".into(), true))
-    );
+    assert_eq!(docker_of(&[tcp, home, verify]).tls, Some(("/home/me/.docker".into(), true)));
     let unchecked = docker_of(&[tcp, ("DOCKER_CERT_PATH", "/c")]).tls;
     assert_eq!(unchecked, Some(("/c".into(), false)));
     let unix = ("DOCKER_HOST", "unix:///run/d.sock");
@@ -144,51 +128,26 @@ fn docker_is_found_as_its_own_clients_find_it() {
     let https = docker_of(&[("DOCKER_HOST", "https://docker:1"), home]).tls;
     assert_eq!(https, Some(("/home/me/.docker".into(), true)));
     let homeless = problems(&[tcp, verify], &[]);
-    assert!(
-        homeless[0].starts_with("DOCKER_CERT_PATH: TLS to Docker needs it"),
-        "{homeless:?}"
-    );
+    assert!(homeless[0].starts_with("DOCKER_CERT_PATH: TLS to Docker needs it"), "{homeless:?}");
 }
 
 #[test]
 fn arguments_win_over_variables_and_variables_over_defaults() {
     let variable = ("DOWNSPOUT_MEMORY_LIMIT", "32MiB");
-    assert_eq!(
-        run(&[variable], &["--memory-limit=48MiB"]).memory_limit,
-        48 << 20
-    );
-    assert_eq!(
-        run(&[variable], &["--memory-limit", "48MiB"]).memory_limit,
-        48 << 20
-    );
-    assert_eq!(
-        run(&[variable], &["--memory-limit="]).memory_limit,
-        32 << 20
-    );
-    assert_eq!(
-        run(&[("DOWNSPOUT_MEMORY_LIMIT", "")], &[]).memory_limit,
-        64 << 20
-    );
+    assert_eq!(run(&[variable], &["--memory-limit=48MiB"]).memory_limit, 48 << 20);
+    assert_eq!(run(&[variable], &["--memory-limit", "48MiB"]).memory_limit, 48 << 20);
+    assert_eq!(run(&[variable], &["--memory-limit="]).memory_limit, 32 << 20);
+    assert_eq!(run(&[("DOWNSPOUT_MEMORY_LIMIT", "")], &[]).memory_limit, 64 << 20);
 
     let routes = [
         ("ROUTE_URIS", "syslog+tcp://a:1, syslog+tcp://b:1"),
         ("DOWNSPOUT_ROUTES", "syslog+tcp://c:1"),
     ];
     let mut both = names(&run(&routes, &[])).join(" ");
-    assert!(
-        both.contains("a:1") && both.contains("b:1") && both.contains("c:1"),
-        "{both}"
-    );
-    both = names(&run(
-        &routes,
-        &["stdout://,syslog+tcp://d:1", "syslog+tcp://e:1"],
-    ))
-    .join(" ");
+    assert!(both.contains("a:1") && both.contains("b:1") && both.contains("c:1"), "{both}");
+    both = names(&run(&routes, &["stdout://,syslog+tcp://d:1", "syslog+tcp://e:1"])).join(" ");
     assert_eq!(both, "stdout:// syslog+tcp://d:1 syslog+tcp://e:1");
-    assert_eq!(
-        names(&run(&routes, &["--routes", "syslog+tcp://f:1"])),
-        ["syslog+tcp://f:1"]
-    );
+    assert_eq!(names(&run(&routes, &["--routes", "syslog+tcp://f:1"])), ["syslog+tcp://f:1"]);
     assert_eq!(names(&run(&routes, &["--", "stdout://"])), ["stdout://"]);
 }
 
@@ -200,10 +159,7 @@ fn flags_of_true_and_false_may_stand_alone() {
     };
     assert_eq!(backlog(&["--backlog", "stdout://"]), (true, false));
     assert_eq!(backlog(&["--backlog", "--attach"]), (true, true));
-    assert_eq!(
-        backlog(&["--backlog", "off", "--attach=yes"]),
-        (false, true)
-    );
+    assert_eq!(backlog(&["--backlog", "off", "--attach=yes"]), (false, true));
     // A flag that only asks for presence takes no word from the routes.
     let config = run(&[], &["--no-color", "stdout://"]);
     assert_eq!(names(&config), ["stdout://"]);
@@ -217,10 +173,7 @@ fn a_value_can_come_from_a_file() {
     std::fs::write(&path, "32MiB\r\n").unwrap();
     let by_file = ("DOWNSPOUT_MEMORY_LIMIT_FILE", file);
     assert_eq!(run(&[by_file], &[]).memory_limit, 32 << 20);
-    assert_eq!(
-        run(&[by_file], &["--memory-limit=48MiB"]).memory_limit,
-        48 << 20
-    );
+    assert_eq!(run(&[by_file], &["--memory-limit=48MiB"]).memory_limit, 48 << 20);
     assert_eq!(
         problems(&[by_file, ("DOWNSPOUT_MEMORY_LIMIT", "48MiB")], &[]),
         ["DOWNSPOUT_MEMORY_LIMIT and DOWNSPOUT_MEMORY_LIMIT_FILE are both set; keep one of them"]
@@ -236,10 +189,7 @@ fn a_value_can_come_from_a_file() {
     std::fs::write(&path, vec![b'1'; (1 << 20) + 1]).unwrap();
     assert!(problems(&[by_file], &[])[0].contains("more than 1MiB"));
     let missing = problems(&[("ROUTE_URIS_FILE", "/no/such/file")], &[]);
-    assert!(
-        missing[0].starts_with("ROUTE_URIS_FILE=/no/such/file: cannot be read"),
-        "{missing:?}"
-    );
+    assert!(missing[0].starts_with("ROUTE_URIS_FILE=/no/such/file: cannot be read"), "{missing:?}");
 
     std::fs::write(&path, "stdout://\nsyslog+tcp://a:1\n").unwrap();
     let config = run(&[("DOWNSPOUT_ROUTES_FILE", file)], &[]);
@@ -316,14 +266,8 @@ fn all_problems_of_variables_flags_and_routes_come_together() {
     assert_eq!(found[..expected.len()], expected);
     let routes = &found[expected.len()..];
     assert_eq!(routes.len(), 2, "{routes:?}");
-    assert!(
-        routes[0].starts_with("syslog+tcp://a:0: port '0'"),
-        "{routes:?}"
-    );
-    assert!(
-        routes[1].starts_with("b:1: unknown scheme 'b'"),
-        "{routes:?}"
-    );
+    assert!(routes[0].starts_with("syslog+tcp://a:0: port '0'"), "{routes:?}");
+    assert!(routes[1].starts_with("b:1: unknown scheme 'b'"), "{routes:?}");
 }
 
 #[test]
@@ -331,20 +275,12 @@ fn values_beyond_their_limits_are_refused_with_the_limits() {
     for (name, value, why) in [
         ("DOWNSPOUT_MEMORY_LIMIT", "15MiB", "expected 16MiB or more"),
         ("DOWNSPOUT_MAX_LINE_BYTES", "1023", "expected 1KiB to 16MiB"),
-        (
-            "DOWNSPOUT_MAX_LINE_BYTES",
-            "17MiB",
-            "expected 1KiB to 16MiB",
-        ),
+        ("DOWNSPOUT_MAX_LINE_BYTES", "17MiB", "expected 1KiB to 16MiB"),
         ("DOWNSPOUT_SHUTDOWN_TIMEOUT", "9ms", "expected 10ms to 1h"),
         ("DOWNSPOUT_BACKOFF_MAX", "2h", "expected 10ms to 1h"),
         ("DOWNSPOUT_BACKLOG", "maybe", "expected true or false"),
         ("DOWNSPOUT_ATTACH", "maybe", "expected true or false"),
-        (
-            "DOWNSPOUT_SHIPPED_DRIVERS",
-            "true",
-            "expected skip or follow",
-        ),
+        ("DOWNSPOUT_SHIPPED_DRIVERS", "true", "expected skip or follow"),
         (
             "DOWNSPOUT_SOURCE",
             "replay:",
@@ -355,44 +291,23 @@ fn values_beyond_their_limits_are_refused_with_the_limits() {
             "a b",
             "expected 1 to 255 printable ASCII characters without blanks",
         ),
-        (
-            "DOCKER_API_VERSION",
-            "v1.41",
-            "expected a version such as 1.41",
-        ),
+        ("DOCKER_API_VERSION", "v1.41", "expected a version such as 1.41"),
         ("DOCKER_API_VERSION", "1", "expected a version such as 1.41"),
     ] {
-        assert_eq!(
-            problems(&[(name, value)], &[]),
-            [format!("{name}={value}: {why}")]
-        );
+        assert_eq!(problems(&[(name, value)], &[]), [format!("{name}={value}: {why}")]);
     }
     let long = "a".repeat(256);
     assert_eq!(problems(&[("DOWNSPOUT_HOSTNAME", &long)], &[]).len(), 1);
-    for endpoint in [
-        "/var/run/docker.sock",
-        "unix://run/d",
-        "tcp://",
-        "tcp://a:b",
-        "fd://",
-    ] {
+    for endpoint in ["/var/run/docker.sock", "unix://run/d", "tcp://", "tcp://a:b", "fd://"] {
         let found = problems(&[("DOCKER_HOST", endpoint)], &[]);
-        assert!(
-            found[0].starts_with("DOCKER_HOST: expected unix:///PATH or"),
-            "{found:?}"
-        );
+        assert!(found[0].starts_with("DOCKER_HOST: expected unix:///PATH or"), "{found:?}");
     }
 }
 
 #[test]
 fn no_error_shows_a_secret() {
     for setting in SETTINGS.iter().filter(|setting| setting.secret) {
-        for value in [
-            "s3cret",
-            "tcp://user:s3cret@host:1",
-            "ssh://s3cret@h",
-            "x:s3cret@y",
-        ] {
+        for value in ["s3cret", "tcp://user:s3cret@host:1", "ssh://s3cret@h", "x:s3cret@y"] {
             for problem in problems(&[(setting.name, value)], &[]) {
                 // A bare word is no URI: as a route it is shown, there is nothing to tell it by.
                 let bare = value == "s3cret" && setting.name != "DOCKER_HOST";
@@ -429,52 +344,31 @@ fn help_version_reference_and_check_are_what_they_say() {
     };
     for help in ["--help", "-h"] {
         // Whoever asks for help has often got something wrong.
-        assert_eq!(
-            printed(&["--nonsense", "healthcheck", help, "--version"]),
-            help::text()
-        );
+        assert_eq!(printed(&["--nonsense", "healthcheck", help, "--version"]), help::text());
     }
     for version in ["--version", "-V"] {
-        assert_eq!(
-            printed(&[version]),
-            format!("downspout {}\n", env!("CARGO_PKG_VERSION"))
-        );
+        assert_eq!(printed(&[version]), format!("downspout {}\n", env!("CARGO_PKG_VERSION")));
     }
     assert!(printed(&["reference"]).starts_with("# Reference\n"));
     assert_eq!(problems(&[], &["reference", "--nonsense"]).len(), 1);
     let checked = parse(&variables(&[]), &words(&["stdout://", "--check"]));
     assert!(matches!(checked, Ok(Command::Check(_))));
     for (name, _) in SWITCHES {
-        assert!(
-            Arguments::parse(&words(&[name])).problems.is_empty(),
-            "{name}"
-        );
+        assert!(Arguments::parse(&words(&[name])).problems.is_empty(), "{name}");
     }
 }
 
 #[test]
 fn the_table_is_sound() {
     let mut seen = BTreeSet::new();
-    for Setting {
-        name,
-        help,
-        apply,
-        default,
-        ..
-    } in SETTINGS
-    {
+    for Setting { name, help, apply, default, .. } in SETTINGS {
         assert!(seen.insert(*name), "{name}");
         assert!(help.ends_with('.'), "{name}");
         assert!(default.is_empty() || apply.is_some(), "{name}");
     }
     let mut flags = BTreeSet::new();
     for (flag, _) in settings() {
-        assert!(
-            !SWITCHES
-                .iter()
-                .any(|(name, _)| name.trim_start_matches('-') == flag),
-            "{flag}"
-        );
+        assert!(!SWITCHES.iter().any(|(name, _)| name.trim_start_matches('-') == flag), "{flag}");
         assert!(flags.insert(flag.clone()), "{flag}");
     }
     assert!(flags.contains("docker-host") && !flags.contains("ssl-cert-file"));
@@ -493,10 +387,7 @@ impl Env for OnTerminals {
     }
 
     fn terminals(&self) -> Terminals {
-        Terminals {
-            stdout: true,
-            stderr: true,
-        }
+        Terminals { stdout: true, stderr: true }
     }
 }
 
@@ -522,39 +413,20 @@ fn colours_need_a_terminal_that_has_them_and_nobody_against_them() {
 // Near enough to real settings to be taken for some.
 fn anything() -> impl Strategy<Value = (Variables, Vec<String>)> {
     let name = prop::sample::select(SETTINGS).prop_map(|setting| setting.name);
-    let variable = (
-        name.clone(),
-        prop::sample::select(vec!["", "", "", "_FILE", "X"]),
-    )
+    let variable = (name.clone(), prop::sample::select(vec!["", "", "", "_FILE", "X"]))
         .prop_map(|(name, end)| format!("{name}{end}"));
     let value = prop_oneof![
         "[a-z0-9:/@.,%?=-]{0,20}",
         any::<String>(),
-        prop::sample::select(vec![
-            "stdout://",
-            "syslog+tcp://a:1",
-            "64MiB",
-            "true",
-            "/",
-            "off"
-        ])
-        .prop_map(str::to_owned),
+        prop::sample::select(vec!["stdout://", "syslog+tcp://a:1", "64MiB", "true", "/", "off"])
+            .prop_map(str::to_owned),
     ];
     let flag = (name, prop::sample::select(vec!["=", ""])).prop_map(|(name, end)| {
-        let short = name
-            .trim_start_matches("DOWNSPOUT_")
-            .to_lowercase()
-            .replace('_', "-");
+        let short = name.trim_start_matches("DOWNSPOUT_").to_lowercase().replace('_', "-");
         format!("--{short}{end}")
     });
-    let argument = prop_oneof![
-        value.clone(),
-        (flag, value.clone()).prop_map(|(a, b)| a + &b)
-    ];
-    (
-        prop::collection::btree_map(variable, value, 0..6),
-        prop::collection::vec(argument, 0..6),
-    )
+    let argument = prop_oneof![value.clone(), (flag, value.clone()).prop_map(|(a, b)| a + &b)];
+    (prop::collection::btree_map(variable, value, 0..6), prop::collection::vec(argument, 0..6))
 }
 
 proptest! {

@@ -112,7 +112,7 @@ impl Taking<'_> {
 
     fn format(&mut self) {
         let default = match self.carriage {
-            Carriage::Datagram | Carriage::Stream => Name::Rfc5424,
+            Carriage::Datagram | Carriage::Stream | Carriage::Lines => Name::Rfc5424,
             Carriage::Text => Name::Console,
         };
         let (seen, format) = self.take(&FORMAT, Name::parse);
@@ -131,9 +131,9 @@ impl Taking<'_> {
         let (max_seen, max) = self.take(&MAX_MESSAGE_BYTES, parse_max_message_bytes);
         let ends = match self.carriage {
             Carriage::Datagram => "each datagram is one frame",
-            Carriage::Stream | Carriage::Text => "each line is one frame",
+            Carriage::Stream | Carriage::Lines | Carriage::Text => "each line is one frame",
         };
-        if framing_seen && self.carriage != Carriage::Stream {
+        if framing_seen && !matches!(self.carriage, Carriage::Stream | Carriage::Lines) {
             self.refuse(format!(
                 "option 'framing' is for byte streams such as syslog+tcp, and here {ends}; leave \
                  'framing' out"
@@ -204,6 +204,7 @@ mod tests {
         for (text, carriage, format, framing) in [
             ("", Carriage::Datagram, "Rfc5424", datagram),
             ("", Carriage::Stream, "Rfc5424", Framing::OctetCounting),
+            ("", Carriage::Lines, "Rfc5424", Framing::Lf),
             ("", Carriage::Text, "Console", Framing::Lf),
             ("format=rfc3164", Carriage::Stream, "Rfc3164", Framing::OctetCounting),
             ("format=raw", Carriage::Stream, "Raw", Framing::Lf),

@@ -3,35 +3,19 @@ use proptest::prelude::*;
 use super::*;
 use crate::output::{DRIVERS, TargetKind, driver};
 
-const QUIET: Terminal = Terminal {
-    attached: false,
-    colour: false,
-};
+const QUIET: Terminal = Terminal { attached: false, colour: false };
 
 fn parse(uri: &str) -> Result<Route, Vec<Problem>> {
     let metrics = Metrics::new();
-    Route::parse(
-        uri,
-        &Opening {
-            terminal: QUIET,
-            metrics: &metrics,
-        },
-    )
+    Route::parse(uri, &Opening { terminal: QUIET, metrics: &metrics })
 }
 
 fn name(uri: &str) -> String {
-    parse(uri)
-        .unwrap_or_else(|problems| panic!("{uri}: {problems:?}"))
-        .name
+    parse(uri).unwrap_or_else(|problems| panic!("{uri}: {problems:?}")).name
 }
 
 fn problems(uri: &str) -> Vec<String> {
-    parse(uri)
-        .map(|route| route.name)
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    parse(uri).map(|route| route.name).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 // The only problem of a URI.
@@ -47,38 +31,15 @@ fn example(scheme: &str) -> &'static str {
 
 #[test]
 fn a_route_is_named_by_what_identifies_it() {
-    let TargetKind::Host { default_port } = driver("syslog+tcp").unwrap().target else {
-        panic!()
-    };
+    let TargetKind::Host { default_port } = driver("syslog+tcp").unwrap().target else { panic!() };
     for (uri, expected) in [
-        (
-            "syslog+tcp://logs.example.com:1514",
-            "syslog+tcp://logs.example.com:1514".to_owned(),
-        ),
-        (
-            "syslog+tcp://logs",
-            format!("syslog+tcp://logs:{default_port}"),
-        ),
-        (
-            "SYSLOG+TCP://Logs.Example.com:1/",
-            "syslog+tcp://logs.example.com:1".to_owned(),
-        ),
-        (
-            "syslog+udp://[2001:DB8::1]:514?format=rfc3164",
-            "syslog+udp://[2001:db8::1]:514".into(),
-        ),
-        (
-            "syslog+udp://[fe80::1%25eth0]:514",
-            "syslog+udp://[fe80::1%eth0]:514".into(),
-        ),
-        (
-            "syslog+udp://10.0.0.1:65535",
-            "syslog+udp://10.0.0.1:65535".into(),
-        ),
-        (
-            "syslog+unix:///run/my%20log",
-            "syslog+unix:///run/my log".into(),
-        ),
+        ("syslog+tcp://logs.example.com:1514", "syslog+tcp://logs.example.com:1514".to_owned()),
+        ("syslog+tcp://logs", format!("syslog+tcp://logs:{default_port}")),
+        ("SYSLOG+TCP://Logs.Example.com:1/", "syslog+tcp://logs.example.com:1".to_owned()),
+        ("syslog+udp://[2001:DB8::1]:514?format=rfc3164", "syslog+udp://[2001:db8::1]:514".into()),
+        ("syslog+udp://[fe80::1%25eth0]:514", "syslog+udp://[fe80::1%eth0]:514".into()),
+        ("syslog+udp://10.0.0.1:65535", "syslog+udp://10.0.0.1:65535".into()),
+        ("syslog+unix:///run/my%20log", "syslog+unix:///run/my log".into()),
         ("stdout://", "stdout://".into()),
         ("stdout:///?format=json", "stdout://".into()),
     ] {
@@ -89,31 +50,14 @@ fn a_route_is_named_by_what_identifies_it() {
 #[test]
 fn equal_routes_get_names_and_counters_of_their_own() {
     let metrics = Metrics::new();
-    let uris = [
-        "syslog+tcp://a:1",
-        "syslog+tcp://b:1",
-        "syslog+tcp://a:1?window=1m",
-    ];
-    let routes = Route::parse_all(
-        &uris.map(str::to_owned),
-        &Opening {
-            terminal: QUIET,
-            metrics: &metrics,
-        },
-    )
-    .unwrap();
+    let uris = ["syslog+tcp://a:1", "syslog+tcp://b:1", "syslog+tcp://a:1?window=1m"];
+    let routes =
+        Route::parse_all(&uris.map(str::to_owned), &Opening { terminal: QUIET, metrics: &metrics })
+            .unwrap();
     let names: Vec<_> = routes.iter().map(|route| route.name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["syslog+tcp://a:1", "syslog+tcp://b:1", "syslog+tcp://a:1#2"]
-    );
+    assert_eq!(names, ["syslog+tcp://a:1", "syslog+tcp://b:1", "syslog+tcp://a:1#2"]);
     for name in names {
-        assert!(
-            metrics
-                .render()
-                .contains(&format!("destination=\"{name}\"")),
-            "{name}"
-        );
+        assert!(metrics.render().contains(&format!("destination=\"{name}\"")), "{name}");
     }
 }
 
@@ -122,38 +66,17 @@ fn what_cannot_be_a_place_is_refused_with_an_example() {
     for (uri, expected) in [
         ("syslog+tcp://:514", "the host is missing"),
         ("syslog+tcp://", "the host is missing"),
-        (
-            "syslog+tcp://host:0",
-            "port '0' is not a number from 1 to 65535",
-        ),
-        (
-            "syslog+tcp://host:65536",
-            "port '65536' is not a number from 1 to 65535",
-        ),
-        (
-            "syslog+tcp://host:+5",
-            "port '+5' is not a number from 1 to 65535",
-        ),
-        (
-            "syslog+tcp://::1:514",
-            "an IPv6 address needs brackets: [::1:514]",
-        ),
-        (
-            "syslog+tcp://1.2.3.400",
-            "'1.2.3.400' is not an IPv4 address",
-        ),
+        ("syslog+tcp://host:0", "port '0' is not a number from 1 to 65535"),
+        ("syslog+tcp://host:65536", "port '65536' is not a number from 1 to 65535"),
+        ("syslog+tcp://host:+5", "port '+5' is not a number from 1 to 65535"),
+        ("syslog+tcp://::1:514", "an IPv6 address needs brackets: [::1:514]"),
+        ("syslog+tcp://1.2.3.400", "'1.2.3.400' is not an IPv4 address"),
         ("syslog+tcp://host:514/app", "a path has no place here"),
-        (
-            "syslog+unix://dev/log",
-            "the path must be absolute, with a third '/'",
-        ),
+        ("syslog+unix://dev/log", "the path must be absolute, with a third '/'"),
         ("syslog+unix://", "the path names no file"),
     ] {
         let example = example(uri.split(':').next().unwrap());
-        assert_eq!(
-            problem(uri),
-            format!("{uri}: {expected}; for example {example}")
-        );
+        assert_eq!(problem(uri), format!("{uri}: {expected}; for example {example}"));
     }
     assert_eq!(
         problem("stdout://host?window=1m"),
@@ -185,11 +108,7 @@ fn hosts_ports_and_paths_are_checked_character_by_character() {
 
 #[test]
 fn a_scheme_that_is_unknown_or_lacks_its_slashes_is_shown_right() {
-    let known: Vec<_> = DRIVERS
-        .iter()
-        .flat_map(|driver| driver.schemes)
-        .copied()
-        .collect();
+    let known: Vec<_> = DRIVERS.iter().flat_map(|driver| driver.schemes).copied().collect();
     let known = known.join(", ");
     assert_eq!(
         problem("syslog+tpc://host:514"),
@@ -212,17 +131,8 @@ fn a_scheme_that_is_unknown_or_lacks_its_slashes_is_shown_right() {
 #[test]
 fn every_problem_of_a_route_is_reported_at_once() {
     let found = problems("syslog+tcp://me@host:99999?window=1&colour&x=%4#end");
-    for part in [
-        "before '@'",
-        "'99999'",
-        "'colour' has no value",
-        "option 'x'",
-        "fragment",
-    ] {
-        assert!(
-            found.iter().any(|problem| problem.contains(part)),
-            "{part}: {found:?}"
-        );
+    for part in ["before '@'", "'99999'", "'colour' has no value", "option 'x'", "fragment"] {
+        assert!(found.iter().any(|problem| problem.contains(part)), "{part}: {found:?}");
     }
     let found = problems("syslog+tcp://host:514?window=1&fromat=raw&nonsense=1&format=x&format=y");
     for part in [
@@ -233,10 +143,7 @@ fn every_problem_of_a_route_is_reported_at_once() {
         "option 'format' is given twice",
     ] {
         let expected = format!("syslog+tcp://host:514: {part}");
-        assert!(
-            found.iter().any(|problem| problem.starts_with(&expected)),
-            "{part}: {found:?}"
-        );
+        assert!(found.iter().any(|problem| problem.starts_with(&expected)), "{part}: {found:?}");
     }
 }
 
@@ -278,11 +185,7 @@ fn the_window_is_taken_within_its_limits() {
 fn a_plus_in_a_value_stays_and_percent_signs_are_decoded() {
     let address = Address::parse("syslog+tcp://a?zone=+02:00&b%26=%C3%BC%2C&empty=&&").unwrap();
     let expected = [("zone", "+02:00"), ("b&", "ü,"), ("empty", "")];
-    let given: Vec<_> = address
-        .options
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
+    let given: Vec<_> = address.options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(given, expected);
 }
 
@@ -305,19 +208,9 @@ fn no_option_has_two_owners() {
 
 // Texts that come near to a route, so that every branch is met.
 fn nearly() -> impl Strategy<Value = String> {
-    let schemes = DRIVERS
-        .iter()
-        .flat_map(|driver| driver.schemes)
-        .copied()
-        .collect::<Vec<_>>();
-    let scheme = prop_oneof![
-        prop::sample::select(schemes).prop_map(str::to_owned),
-        ".{0,6}"
-    ];
-    let place = prop_oneof![
-        r"[a-c.:@/\[\]%0-9-]{0,12}",
-        r"\[[0-9a-f:%]{0,9}\]?(:[0-9]{0,6})?"
-    ];
+    let schemes = DRIVERS.iter().flat_map(|driver| driver.schemes).copied().collect::<Vec<_>>();
+    let scheme = prop_oneof![prop::sample::select(schemes).prop_map(str::to_owned), ".{0,6}"];
+    let place = prop_oneof![r"[a-c.:@/\[\]%0-9-]{0,12}", r"\[[0-9a-f:%]{0,9}\]?(:[0-9]{0,6})?"];
     let options = prop::collection::vec(r"(window|format|ca|[a-z%]{0,3})=?[0-9a-zK%+é]{0,6}", 0..4);
     let slashes = prop::sample::select(vec!["://", ":", "", ":///"]);
     let query = prop::sample::select(vec!["?", "#", "&", ""]);

@@ -43,23 +43,14 @@ impl Address {
         let (place, query) = cut(rest, '?');
         let target = target(driver, place).map_err(|why| problems.push(why)).ok();
         let mut options = Vec::new();
-        for item in query
-            .unwrap_or_default()
-            .split('&')
-            .filter(|item| !item.is_empty())
-        {
+        for item in query.unwrap_or_default().split('&').filter(|item| !item.is_empty()) {
             match option(item) {
                 Ok(pair) => options.push(pair),
                 Err(why) => problems.push(why),
             }
         }
         match target {
-            Some(target) if problems.is_empty() => Ok(Self {
-                driver,
-                target,
-                options,
-                scheme,
-            }),
+            Some(target) if problems.is_empty() => Ok(Self { driver, target, options, scheme }),
             _ => Err(problems.into_iter().map(located).collect()),
         }
     }
@@ -78,9 +69,8 @@ impl Address {
 
 /// The URI without user, password, options and fragment, fit to be printed.
 fn redacted(uri: &str) -> String {
-    let (scheme, rest) = uri
-        .split_once(':')
-        .map_or((uri, None), |(scheme, rest)| (scheme, Some(rest)));
+    let (scheme, rest) =
+        uri.split_once(':').map_or((uri, None), |(scheme, rest)| (scheme, Some(rest)));
     let mut shown = scheme.to_owned();
     if let Some(rest) = rest {
         let slashes = if rest.starts_with("//") { "//" } else { "" };
@@ -103,10 +93,7 @@ fn without_secrets(rest: &str) -> String {
         Some(end) => ("***@", rest.get(end..).unwrap_or_default()),
         None => ("", rest),
     };
-    format!(
-        "{hidden}{}",
-        open.split(['?', '#']).next().unwrap_or_default()
-    )
+    format!("{hidden}{}", open.split(['?', '#']).next().unwrap_or_default())
 }
 
 // Where the host begins if a user stands before it. A password may hold '/', '?' and '#'
@@ -117,21 +104,12 @@ fn user_end(rest: &str) -> Option<usize> {
         let no_port = piece.is_empty() || piece.contains(|c: char| !c.is_ascii_digit());
         no_port && !user.is_empty() && !user.starts_with('[')
     };
-    let within = if authority.split_once(':').is_some_and(password) {
-        rest
-    } else {
-        authority
-    };
+    let within = if authority.split_once(':').is_some_and(password) { rest } else { authority };
     within.rfind('@').map(|at| at + 1)
 }
 
 fn split_scheme(uri: &str) -> Result<(&'static str, &'static Driver, &str), String> {
-    let names = || {
-        DRIVERS
-            .iter()
-            .copied()
-            .flat_map(|driver| driver.schemes.iter().copied())
-    };
+    let names = || DRIVERS.iter().copied().flat_map(|driver| driver.schemes.iter().copied());
     let Some((given, rest)) = uri.split_once(':') else {
         let example = driver(uri).map_or_else(usual_example, |driver| driver.example);
         return Err(format!("not a route URI; write one like {example}"));
@@ -139,29 +117,18 @@ fn split_scheme(uri: &str) -> Result<(&'static str, &'static Driver, &str), Stri
     let given = given.to_ascii_lowercase();
     let Some(driver) = driver(&given) else {
         let near = closest(&given, names());
-        let hint = near
-            .map(|name| format!("did you mean '{name}'? "))
-            .unwrap_or_default();
-        let example = near
-            .and_then(driver)
-            .map_or_else(usual_example, |driver| driver.example);
+        let hint = near.map(|name| format!("did you mean '{name}'? ")).unwrap_or_default();
+        let example = near.and_then(driver).map_or_else(usual_example, |driver| driver.example);
         let known = names().collect::<Vec<_>>().join(", ");
         let given = redacted(&given);
         return Err(format!(
             "unknown scheme '{given}'; {hint}known: {known}; for example {example}"
         ));
     };
-    let scheme = driver
-        .schemes
-        .iter()
-        .copied()
-        .find(|name| *name == given)
-        .unwrap_or_default();
+    let scheme = driver.schemes.iter().copied().find(|name| *name == given).unwrap_or_default();
     let Some(rest) = rest.strip_prefix("//") else {
         let rest = without_secrets(rest);
-        return Err(format!(
-            "'//' is missing after the scheme; write {scheme}://{rest}"
-        ));
+        return Err(format!("'//' is missing after the scheme; write {scheme}://{rest}"));
     };
     Ok((scheme, driver, rest))
 }
@@ -169,18 +136,13 @@ fn split_scheme(uri: &str) -> Result<(&'static str, &'static Driver, &str), Stri
 // The example of the first output that sends to a host.
 fn usual_example() -> &'static str {
     let sends = |driver: &&&Driver| matches!(driver.target, TargetKind::Host { .. });
-    DRIVERS
-        .iter()
-        .rfind(sends)
-        .map_or("stdout://", |driver| driver.example)
+    DRIVERS.iter().rfind(sends).map_or("stdout://", |driver| driver.example)
 }
 
 fn target(driver: &Driver, place: &str) -> Result<Target, String> {
     let example = driver.example;
-    let (authority, path) = place
-        .find('/')
-        .and_then(|at| place.split_at_checked(at))
-        .unwrap_or((place, ""));
+    let (authority, path) =
+        place.find('/').and_then(|at| place.split_at_checked(at)).unwrap_or((place, ""));
     match driver.target {
         TargetKind::Host { default_port } => {
             if path.len() > 1 {
@@ -206,9 +168,7 @@ fn target(driver: &Driver, place: &str) -> Result<Target, String> {
             Ok(Target::Path(PathBuf::from(path)))
         }
         TargetKind::None if authority.is_empty() && path.len() <= 1 => Ok(Target::None),
-        TargetKind::None => Err(format!(
-            "neither host nor path has a place here; write {example}"
-        )),
+        TargetKind::None => Err(format!("neither host nor path has a place here; write {example}")),
     }
 }
 
@@ -221,8 +181,7 @@ fn option(item: &str) -> Result<(String, String), String> {
 }
 
 fn cut(text: &str, at: char) -> (&str, Option<&str>) {
-    text.split_once(at)
-        .map_or((text, None), |(head, tail)| (head, Some(tail)))
+    text.split_once(at).map_or((text, None), |(head, tail)| (head, Some(tail)))
 }
 
 // A '+' stays a '+': routes are no web forms, and time zones are written with it.
@@ -236,9 +195,7 @@ fn percent_decoded(text: &str) -> Result<String, String> {
         }
         let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
         let (high, low) = (digit(rest.next()), digit(rest.next()));
-        let byte = high
-            .zip(low)
-            .and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        let byte = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
         bytes.push(byte.ok_or("holds a '%' without two hexadecimal digits; write it as %25")?);
     }
     String::from_utf8(bytes).map_err(|_| "is not UTF-8 once its %XX are decoded".into())

@@ -175,7 +175,8 @@ mod tests {
     fn a_line_names_its_container_and_stream() {
         assert_eq!(parse(b"web stderr a b"), Some(("web", Stream::Stderr, &b"a b"[..])));
         assert_eq!(parse(b"web stdout "), Some(("web", Stream::Stdout, &b""[..])));
-        for bad in [&b""[..], b"web", b"web stdout", b"web stdin x", b" stdout x", b"\xff stdout x"] {
+        for bad in [&b""[..], b"web", b"web stdout", b"web stdin x", b" stdout x", b"\xff stdout x"]
+        {
             assert_eq!(parse(bad), None, "{}", String::from_utf8_lossy(bad));
         }
     }

@@ -164,8 +164,8 @@ mod tests {
             let length = u32::try_from(text.len()).unwrap().to_be_bytes();
             [&[stream, 0, 0, 0][..], &length[..], text].concat()
         };
-        let body =
-            [frame(1, b"on"), frame(2, b"err\n"), frame(1, b"e\ntwo\nla"), frame(1, b"st")].concat();
+        let body = [frame(1, b"on"), frame(2, b"err\n"), frame(1, b"e\ntwo\nla"), frame(1, b"st")]
+            .concat();
         let wanted = [
             (Stream::Stderr, b"err\n".to_vec()),
             (Stream::Stdout, b"one\n".to_vec()),

@@ -90,20 +90,9 @@ impl Engine {
     /// the certificates of a TLS endpoint cannot be read.
     pub fn new(endpoint: Endpoint, forced: Option<ApiVersion>) -> Result<Self, EngineError> {
         let tls = connection::load_tls(&endpoint)?;
-        let session = Mutex::new(Session {
-            control: None,
-            tls,
-            spoken: forced,
-        });
+        let session = Mutex::new(Session { control: None, tls, spoken: forced });
         let host = endpoint.host_header();
-        Ok(Self {
-            inner: Arc::new(Inner {
-                endpoint,
-                host,
-                forced,
-                session,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { endpoint, host, forced, session }) })
     }
 
     /// Where it listens.
@@ -115,11 +104,7 @@ impl Engine {
     /// again after the connection was lost: engine and certificates may be other ones.
     pub async fn connect(&self) -> Result<EngineInfo, EngineError> {
         let tls = connection::load_tls(&self.inner.endpoint)?;
-        *self.session() = Session {
-            control: None,
-            tls,
-            spoken: self.inner.forced,
-        };
+        *self.session() = Session { control: None, tls, spoken: self.inner.forced };
         let docker = self.control()?;
         let mut info = self
             .ask(
@@ -136,12 +121,7 @@ impl Engine {
             "/info",
             Box::pin(docker.info()),
             |reply| (reply.name, reply.logging_driver),
-            |reply| {
-                (
-                    reply::text(reply, "/Name"),
-                    reply::text(reply, "/LoggingDriver"),
-                )
-            },
+            |reply| (reply::text(reply, "/Name"), reply::text(reply, "/LoggingDriver")),
         );
         match more.await {
             Ok((host, driver)) => (info.host, info.default_driver) = (host, driver),
@@ -155,10 +135,7 @@ impl Engine {
     /// All containers, whatever their state.
     pub async fn list(&self) -> Result<Vec<Listed>, EngineError> {
         let path = "/containers/json?all=1";
-        let options = ListContainersOptions {
-            all: true,
-            ..Default::default()
-        };
+        let options = ListContainersOptions { all: true, ..Default::default() };
         let docker = self.control()?;
         let listed = self.ask(
             path,
@@ -167,9 +144,7 @@ impl Engine {
             |reply| Some(reply.as_array()?.iter().map(Listed::lenient).collect()),
         );
         // Not an empty list: that would mean that all containers are gone.
-        listed
-            .await?
-            .ok_or_else(|| self.nonsense(path, "it is not a list"))
+        listed.await?.ok_or_else(|| self.nonsense(path, "it is not a list"))
     }
 
     /// One container by id or name; `None` if there is none.
@@ -206,19 +181,15 @@ impl Engine {
         }
         let docker = self.control()?.with_timeout(EVENTS_LIMIT);
         let engine = self.clone();
-        let events = docker
-            .events(Some(options.build()))
-            .filter_map(move |message| {
-                let event = match message {
-                    Ok(message) => Event::typed(message).map(Ok),
-                    Err(error) => Some(Err(EngineError::bollard(
-                        &engine.inner.endpoint,
-                        "/events",
-                        &error,
-                    ))),
-                };
-                std::future::ready(event)
-            });
+        let events = docker.events(Some(options.build())).filter_map(move |message| {
+            let event = match message {
+                Ok(message) => Event::typed(message).map(Ok),
+                Err(error) => {
+                    Some(Err(EngineError::bollard(&engine.inner.endpoint, "/events", &error)))
+                }
+            };
+            std::future::ready(event)
+        });
         Ok(Box::pin(events))
     }
 
@@ -226,9 +197,7 @@ impl Engine {
     /// line (Podman), so this waits for it without a limit; drop the future to give up.
     pub async fn logs(&self, id: &str, query: LogQuery) -> Result<LogStream, EngineError> {
         let follow = if query.follow { "&follow=1" } else { "" };
-        let since = query
-            .since
-            .map(|since| format!("&since={}", seconds(since)));
+        let since = query.since.map(|since| format!("&since={}", seconds(since)));
         let tail = query.tail.map(|tail| format!("&tail={tail}"));
         let path = format!(
             "/containers/{id}/logs?stdout=1&stderr=1&timestamps=1{follow}{}{}",
@@ -243,8 +212,7 @@ impl Engine {
     /// without pause: 1.27 MB unread freeze the container.
     pub async fn attach(&self, id: &str) -> Result<LogStream, EngineError> {
         let path = format!("/containers/{id}/attach?stream=1&stdout=1&stderr=1");
-        self.of_container(id, Method::PostUpgrade, &path, Some(CALL_LIMIT))
-            .await
+        self.of_container(id, Method::PostUpgrade, &path, Some(CALL_LIMIT)).await
     }
 
     async fn of_container(
@@ -255,27 +223,20 @@ impl Engine {
         head_limit: Option<Duration>,
     ) -> Result<LogStream, EngineError> {
         if !is_plausible(id) {
-            return Err(EngineError::NotFound {
-                message: format!("container {id:?}"),
-            });
+            return Err(EngineError::NotFound { message: format!("container {id:?}") });
         }
         // Boxed, for a follower's future keeps room for it as long as it lives.
         Box::pin(self.open(method, path, head_limit)).await
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {
-        self.inner
-            .session
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("endpoint", &self.inner.endpoint)
-            .finish_non_exhaustive()
+        f.debug_struct("Engine").field("endpoint", &self.inner.endpoint).finish_non_exhaustive()
     }
 }
 

@@ -4,8 +4,8 @@
 //! A stream that ends means nothing by itself: a proxy may have cut it. Only a container that has
 //! stopped and whose last record was taken is read to its end.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -171,25 +171,27 @@ impl Follower {
                     self.pause().await;
                 }
                 End::Stream if self.is_mid_line() => self.pause().await,
-                End::Stream => match self.tracked.is_read_to_end(&self.shared, &self.position).await {
-                    Ok(true) => {
-                        self.finish();
-                        if !self.started_again(starts).await {
+                End::Stream => {
+                    match self.tracked.is_read_to_end(&self.shared, &self.position).await {
+                        Ok(true) => {
+                            self.finish();
+                            if !self.started_again(starts).await {
+                                return;
+                            }
+                            // A crash loop is followed at its own pace, but not faster.
+                            self.pause().await;
+                        }
+                        Ok(false) => {
+                            self.shared.metrics.streams_cut.inc();
+                            self.pause().await;
+                        }
+                        Err(EngineError::NotFound { .. }) => {
+                            self.finish();
                             return;
                         }
-                        // A crash loop is followed at its own pace, but not faster.
-                        self.pause().await;
+                        Err(_) => self.pause().await,
                     }
-                    Ok(false) => {
-                        self.shared.metrics.streams_cut.inc();
-                        self.pause().await;
-                    }
-                    Err(EngineError::NotFound { .. }) => {
-                        self.finish();
-                        return;
-                    }
-                    Err(_) => self.pause().await,
-                },
+                }
             }
         }
     }
@@ -248,7 +250,7 @@ impl Follower {
         let _permit = self.shared.opening.acquire().await.ok();
         let query = self.query();
         self.shared.metrics.streams_opened.inc();
-        self.shared.engine.logs(&self.tracked.id, &query).await
+        self.shared.engine.logs(&self.tracked.id, query).await
     }
 
     fn query(&self) -> LogQuery {
@@ -259,9 +261,7 @@ impl Follower {
         match REACHES.get(self.reach).copied().unwrap_or(Reach::Since) {
             Reach::Tail(records) => LogQuery { tail: Some(records), ..all },
             Reach::Since if self.shared.since_skips.load(Ordering::Relaxed) => all,
-            Reach::Since => {
-                LogQuery { since: self.position.since(self.open_lines()), ..all }
-            }
+            Reach::Since => LogQuery { since: self.position.since(self.open_lines()), ..all },
         }
     }
 
@@ -270,14 +270,20 @@ impl Follower {
     }
 
     /// One read: decodes, admits and assembles what came.
-    async fn read(&mut self, stream: &mut LogStream, reading: &mut Reading) -> std::io::Result<Read> {
+    async fn read(
+        &mut self,
+        stream: &mut LogStream,
+        reading: &mut Reading,
+    ) -> std::io::Result<Read> {
         let now = Timestamp::now();
         let Self { position, assembler, builder, shared, progressed, .. } = self;
         let Reading { frames, end, first, must_reach_back, .. } = reading;
         let mut take = |decoded: Decoded<'_>| match decoded {
             Decoded::Record { stream, time, text } => {
                 let admission = position.admit(stream, time, now);
-                if std::mem::take(first) && *must_reach_back && matches!(admission, Admission::New(_))
+                if std::mem::take(first)
+                    && *must_reach_back
+                    && matches!(admission, Admission::New(_))
                 {
                     *end = Some(End::TooShort);
                 }
@@ -318,10 +324,7 @@ impl Follower {
 
     pub(super) fn hand_over(&mut self) {
         let Some(chunk) = self.builder.take(&self.seen.borrow().container) else { return };
-        self.resume
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .advance_over(chunk.lines());
+        self.resume.lock().unwrap_or_else(PoisonError::into_inner).advance_over(chunk.lines());
         self.lane.push(chunk);
     }
 

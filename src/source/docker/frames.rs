@@ -146,8 +146,12 @@ impl Frames {
                 sink(Decoded::EngineError(text));
                 return;
             }
-            (Form::Multiplexed, [2, _, _, _, _, _, _, _, payload @ ..]) => (Stream::Stderr, payload),
-            (Form::Multiplexed, [_, _, _, _, _, _, _, _, payload @ ..]) => (Stream::Stdout, payload),
+            (Form::Multiplexed, [2, _, _, _, _, _, _, _, payload @ ..]) => {
+                (Stream::Stderr, payload)
+            }
+            (Form::Multiplexed, [_, _, _, _, _, _, _, _, payload @ ..]) => {
+                (Stream::Stdout, payload)
+            }
             (_, payload) => (Stream::Stdout, payload),
         };
         let stamped = payload.split_at_checked(STAMP_BYTES).and_then(|(stamp, text)| {

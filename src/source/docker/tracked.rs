@@ -120,7 +120,7 @@ impl Tracked {
         // The clean end of a stream can be a proxy's doing, and Engine 20.10 may miss the last
         // records of a container that exits while its log is followed.
         let query = LogQuery { follow: false, since: None, tail: Some(1) };
-        let mut stream = shared.engine.logs(&self.id, &query).await?;
+        let mut stream = shared.engine.logs(&self.id, query).await?;
         let (mut frames, mut complete) = (Frames::default(), true);
         let now = Timestamp::now();
         let mut check = |decoded: Decoded<'_>| {

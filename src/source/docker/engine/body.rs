@@ -52,23 +52,17 @@ enum State {
 impl Body {
     /// A body with `Transfer-Encoding: chunked`.
     pub fn chunked() -> Self {
-        Self {
-            state: State::Size(SizeLine::default()),
-        }
+        Self { state: State::Size(SizeLine::default()) }
     }
 
     /// A body with a `Content-Length`.
     pub fn counted(length: u64) -> Self {
-        Self {
-            state: counted(length),
-        }
+        Self { state: counted(length) }
     }
 
     /// A body without either, and what follows a change of protocol.
     pub fn until_end() -> Self {
-        Self {
-            state: State::UntilEnd,
-        }
+        Self { state: State::UntilEnd }
     }
 
     /// True once the peer has said that the body is complete.
@@ -88,9 +82,7 @@ impl Body {
                     let (left, after) = hand_over(left, rest, sink, &mut payload);
                     let ended = left == 0;
                     let state = if ended {
-                        State::DataEnd {
-                            carriage_return: false,
-                        }
+                        State::DataEnd { carriage_return: false }
                     } else {
                         State::Data { left }
                     };
@@ -124,11 +116,7 @@ impl Body {
 type Step<'a> = Result<(State, &'a [u8]), BodyError>;
 
 fn counted(left: u64) -> State {
-    if left == 0 {
-        State::Ended
-    } else {
-        State::Counted { left }
-    }
+    if left == 0 { State::Ended } else { State::Counted { left } }
 }
 
 /// Gives `sink` up to `left` of `bytes`; returns what is left of both.
@@ -149,12 +137,7 @@ fn data_end(carriage_return: bool, bytes: &[u8]) -> Step<'_> {
     let next = State::Size(SizeLine::default());
     match (carriage_return, bytes) {
         (false, [b'\r', b'\n', after @ ..]) | (true, [b'\n', after @ ..]) => Ok((next, after)),
-        (false, [b'\r']) => Ok((
-            State::DataEnd {
-                carriage_return: true,
-            },
-            &[],
-        )),
+        (false, [b'\r']) => Ok((State::DataEnd { carriage_return: true }, &[])),
         _ => Err(BodyError::ChunkEnd),
     }
 }
@@ -213,10 +196,7 @@ impl SizeLine {
 
     fn announced(self) -> State {
         if self.size == 0 {
-            State::Trailers {
-                blank: true,
-                seen: 0,
-            }
+            State::Trailers { blank: true, seen: 0 }
         } else {
             State::Data { left: self.size }
         }
@@ -261,11 +241,7 @@ mod tests {
             assert_eq!(payload, b"abc0123456789");
             assert!(body.ended());
         }
-        assert_eq!(
-            decode(&mut body, &[b"more"]),
-            Ok(vec![]),
-            "what follows is not the body"
-        );
+        assert_eq!(decode(&mut body, &[b"more"]), Ok(vec![]), "what follows is not the body");
     }
 
     #[test]
@@ -303,16 +279,8 @@ mod tests {
         ] {
             for size in 1..=wire.len() {
                 let mut body = Body::chunked();
-                assert_eq!(
-                    decode(&mut body, &cut(wire, &[size])),
-                    Err(error),
-                    "{wire:?}"
-                );
-                assert_eq!(
-                    decode(&mut body, &[b"1\r\na\r\n"]),
-                    Err(error),
-                    "stays broken"
-                );
+                assert_eq!(decode(&mut body, &cut(wire, &[size])), Err(error), "{wire:?}");
+                assert_eq!(decode(&mut body, &[b"1\r\na\r\n"]), Err(error), "stays broken");
             }
         }
     }
@@ -320,22 +288,13 @@ mod tests {
     #[test]
     fn endless_lines_are_refused() {
         let mut body = Body::chunked();
-        assert_eq!(
-            decode(&mut body, &[&[b'0'; 2000]]),
-            Err(BodyError::SizeLineTooLong)
-        );
+        assert_eq!(decode(&mut body, &[&[b'0'; 2000]]), Err(BodyError::SizeLineTooLong));
         let mut body = Body::chunked();
         let extension = [b"1;", &[b'x'; 2000][..]].concat();
-        assert_eq!(
-            decode(&mut body, &[&extension]),
-            Err(BodyError::SizeLineTooLong)
-        );
+        assert_eq!(decode(&mut body, &[&extension]), Err(BodyError::SizeLineTooLong));
         let mut body = Body::chunked();
         let trailer = [b"0\r\n", &*vec![b'x'; 20_000]].concat();
-        assert_eq!(
-            decode(&mut body, &[&trailer]),
-            Err(BodyError::TrailersTooLong)
-        );
+        assert_eq!(decode(&mut body, &[&trailer]), Err(BodyError::TrailersTooLong));
     }
 
     proptest! {

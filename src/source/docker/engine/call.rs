@@ -57,10 +57,7 @@ impl Engine {
         let endpoint = &self.inner.endpoint;
         let reply = self.within(path, Some(CALL_LIMIT), async {
             let mut stream = Box::pin(self.open(Method::Get, path, None)).await?;
-            stream
-                .collect(MAX_REPLY_BYTES)
-                .await
-                .map_err(|error| EngineError::io(endpoint, &error))
+            stream.collect(MAX_REPLY_BYTES).await.map_err(|error| EngineError::io(endpoint, &error))
         });
         let Some(reply) = reply.await? else {
             return Err(self.nonsense(path, format!("more than {MAX_REPLY_BYTES} bytes")));
@@ -90,19 +87,13 @@ impl Engine {
             exchange::write_request(&mut connection, method, &self.inner.host, &target).await?;
             Ok(connection)
         };
-        let opening = async {
-            opening
-                .await
-                .map_err(|error| EngineError::io(endpoint, &error))
-        };
+        let opening = async { opening.await.map_err(|error| EngineError::io(endpoint, &error)) };
         let mut connection = self.within(path, Some(CALL_LIMIT), opening).await?;
         let head = async {
-            exchange::read_head(&mut connection)
-                .await
-                .map_err(|error| match error {
-                    HeadError::Io(error) => EngineError::io(endpoint, &error),
-                    HeadError::Protocol(why) => EngineError::protocol(endpoint, why),
-                })
+            exchange::read_head(&mut connection).await.map_err(|error| match error {
+                HeadError::Io(error) => EngineError::io(endpoint, &error),
+                HeadError::Protocol(why) => EngineError::protocol(endpoint, why),
+            })
         };
         let (head, surplus) = self.within(path, head_limit, head).await?;
         let (status, multiplexed) = (head.status, multiplexed(&head, spoken));

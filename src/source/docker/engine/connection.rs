@@ -35,9 +35,7 @@ pub(super) async fn open(
         (Endpoint::Tls { host, port, .. }, Some(config)) => {
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
             let tcp = open_tcp(host, *port).await?;
-            Ok(Box::new(
-                TlsConnector::from(config).connect(name, tcp).await?,
-            ))
+            Ok(Box::new(TlsConnector::from(config).connect(name, tcp).await?))
         }
         (Endpoint::Tls { .. }, None) => Err(io::Error::other("no certificates were loaded")),
     }
@@ -63,15 +61,11 @@ pub(super) fn load_tls(endpoint: &Endpoint) -> Result<Option<Arc<ClientConfig>>,
     let authority = certificates.join("ca.pem");
     let mut roots = RootCertStore::empty();
     for certificate in read_certificates(&authority)? {
-        roots
-            .add(certificate)
-            .map_err(|error| unreadable(&authority, &error))?;
+        roots.add(certificate).map_err(|error| unreadable(&authority, &error))?;
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| EngineError::Tls {
-            why: error.to_string(),
-        })?
+        .map_err(|error| EngineError::Tls { why: error.to_string() })?
         .with_root_certificates(roots);
     let (certificate, key) = (certificates.join("cert.pem"), certificates.join("key.pem"));
     let config = if certificate.exists() || key.exists() {
@@ -108,7 +102,5 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Engine
 
 fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> EngineError {
     let path = path.display();
-    EngineError::Tls {
-        why: format!("cannot use {path} (from DOCKER_CERT_PATH): {why}"),
-    }
+    EngineError::Tls { why: format!("cannot use {path} (from DOCKER_CERT_PATH): {why}") }
 }

@@ -44,11 +44,7 @@ impl Endpoint {
             ("unix", _) => refuse("names no absolute path; write unix:///var/run/docker.sock"),
             ("tcp" | "https", Some(certificates)) => {
                 let (host, port) = authority(rest, TLS_PORT).map_err(|why| text(&why))?;
-                Ok(Self::Tls {
-                    host,
-                    port,
-                    certificates,
-                })
+                Ok(Self::Tls { host, port, certificates })
             }
             ("tcp" | "http", _) => {
                 let (host, port) = authority(rest, PLAIN_PORT).map_err(|why| text(&why))?;
@@ -87,20 +83,14 @@ impl fmt::Display for Endpoint {
 }
 
 fn joined(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 fn authority(text: &str, default_port: u16) -> Result<(String, u16), String> {
     let text = text.strip_suffix('/').unwrap_or(text);
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, after)) => (host, after),
-        None => text
-            .find(':')
-            .map_or((text, ""), |colon| text.split_at(colon)),
+        None => text.find(':').map_or((text, ""), |colon| text.split_at(colon)),
     };
     let port = match port.strip_prefix(':') {
         None if port.is_empty() => Some(default_port),
@@ -109,7 +99,7 @@ fn authority(text: &str, default_port: u16) -> Result<(String, u16), String> {
     };
     let Some(port) = port else {
         return Err(
-            "has no valid port; write it like tcp://10.0.0.1:2375 or tcp://[::1]:2375".into(),
+            "has no valid port; write it like tcp://10.0.0.1:2375 or tcp://[::1]:2375".into()
         );
     };
     if host.is_empty() || host.contains(['/', '@', '?', '#', ' ']) {
@@ -148,17 +138,9 @@ mod tests {
             assert_eq!(endpoint.to_string(), "https://h:2376");
         }
         let socket = Endpoint::parse("unix:///s", folder.clone()).unwrap();
-        assert_eq!(
-            socket,
-            Endpoint::Unix("/s".into()),
-            "a socket file never speaks TLS"
-        );
+        assert_eq!(socket, Endpoint::Unix("/s".into()), "a socket file never speaks TLS");
         let plain = Endpoint::parse("http://h", folder).unwrap();
-        assert_eq!(
-            plain.to_string(),
-            "tcp://h:2375",
-            "http:// says that it is plain"
-        );
+        assert_eq!(plain.to_string(), "tcp://h:2375", "http:// says that it is plain");
     }
 
     #[test]
@@ -167,10 +149,7 @@ mod tests {
             ("", "unix:///var/run/docker.sock"),
             ("/var/run/docker.sock", "unix:///var/run/docker.sock"),
             ("unix://docker.sock", "unix:///var/run/docker.sock"),
-            (
-                "npipe:////./pipe/docker_engine",
-                "unix:///var/run/docker.sock",
-            ),
+            ("npipe:////./pipe/docker_engine", "unix:///var/run/docker.sock"),
             ("ssh://root@host", "ssh -L"),
             ("https://host", "DOCKER_CERT_PATH"),
             ("tcp://", "tcp://10.0.0.1:2375"),
@@ -182,10 +161,7 @@ mod tests {
             ("tcp://user@h", "tcp://10.0.0.1:2375"),
         ] {
             let error = Endpoint::parse(text, None).unwrap_err();
-            assert!(
-                error.contains(&format!("`{text}`")) && error.contains(cure),
-                "{error}"
-            );
+            assert!(error.contains(&format!("`{text}`")) && error.contains(cure), "{error}");
         }
     }
 }

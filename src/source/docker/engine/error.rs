@@ -104,10 +104,7 @@ pub enum EngineError {
 
 impl EngineError {
     pub(super) fn protocol(endpoint: &Endpoint, why: impl Into<String>) -> Self {
-        Self::Protocol {
-            endpoint: endpoint.to_string(),
-            why: clipped(&why.into()),
-        }
+        Self::Protocol { endpoint: endpoint.to_string(), why: clipped(&why.into()) }
     }
 
     pub(super) fn io(endpoint: &Endpoint, error: &io::Error) -> Self {
@@ -115,9 +112,7 @@ impl EngineError {
             return Self::protocol(endpoint, error.to_string());
         }
         if let Some(error) = cause::<tokio_rustls::rustls::Error>(error) {
-            return Self::Tls {
-                why: format!("{endpoint}: {error}"),
-            };
+            return Self::Tls { why: format!("{endpoint}: {error}") };
         }
         match (endpoint, error.kind()) {
             (Endpoint::Unix(socket), io::ErrorKind::PermissionDenied) => {
@@ -126,11 +121,7 @@ impl EngineError {
                     || "run as a user who may enter its folder".to_owned(),
                     |group| format!("run with the group that owns it (--group-add {group})"),
                 );
-                Self::PermissionDenied {
-                    socket: socket.clone(),
-                    group,
-                    cure,
-                }
+                Self::PermissionDenied { socket: socket.clone(), group, cure }
             }
             (Endpoint::Unix(socket), kind) => {
                 let socket = socket.display();
@@ -145,15 +136,9 @@ impl EngineError {
                     }
                     _ => String::new(),
                 };
-                Self::Unreachable {
-                    endpoint: endpoint.to_string(),
-                    why: error.to_string(),
-                    cure,
-                }
+                Self::Unreachable { endpoint: endpoint.to_string(), why: error.to_string(), cure }
             }
-            (_, io::ErrorKind::InvalidData) => Self::Tls {
-                why: format!("{endpoint}: {error}"),
-            },
+            (_, io::ErrorKind::InvalidData) => Self::Tls { why: format!("{endpoint}: {error}") },
             _ => Self::Unreachable {
                 endpoint: endpoint.to_string(),
                 why: error.to_string(),
@@ -165,9 +150,7 @@ impl EngineError {
     /// A refusal by its status and the body that came with it.
     pub(super) fn refusal(code: u16, body: &[u8]) -> Self {
         let parsed: Option<Value> = serde_json::from_slice(body).ok();
-        let message = parsed
-            .as_ref()
-            .and_then(|value| value.get("message")?.as_str());
+        let message = parsed.as_ref().and_then(|value| value.get("message")?.as_str());
         match message {
             Some(message) => Self::status(code, message),
             None => Self::status(code, &String::from_utf8_lossy(body)),
@@ -187,10 +170,9 @@ impl EngineError {
     pub(super) fn bollard(endpoint: &Endpoint, call: &str, error: &bollard::errors::Error) -> Self {
         use bollard::errors::Error as Bollard;
         match error {
-            Bollard::DockerResponseServerError {
-                status_code,
-                message,
-            } => Self::status(*status_code, message),
+            Bollard::DockerResponseServerError { status_code, message } => {
+                Self::status(*status_code, message)
+            }
             Bollard::RequestTimeoutError => Self::TimedOut {
                 endpoint: endpoint.to_string(),
                 call: call.to_owned(),
@@ -219,25 +201,18 @@ impl EngineError {
 /// True if the reply came and bollard's types do not fit it.
 pub(super) fn is_undecodable(error: &bollard::errors::Error) -> bool {
     use bollard::errors::Error as Bollard;
-    matches!(
-        error,
-        Bollard::JsonDataError { .. } | Bollard::JsonSerdeError { .. }
-    )
+    matches!(error, Bollard::JsonDataError { .. } | Bollard::JsonSerdeError { .. })
 }
 
 /// The innermost error of type `E` among `error` and what caused it.
 fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    causes(error)
-        .filter_map(|error| error.downcast_ref::<E>())
-        .last()
+    causes(error).filter_map(|error| error.downcast_ref::<E>()).last()
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         // The source of an io::Error is not what it wraps, but the source of that.
-        let wrapped = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         match wrapped {
             Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
             // Dereferenced, or a reference's own `source` is called, with its shorter life.
@@ -256,12 +231,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 /// One line of bounded length: what an engine says goes into our own log.
 fn clipped(message: &str) -> String {
     let printable = |c: char| if c.is_control() { ' ' } else { c };
-    message
-        .trim()
-        .chars()
-        .take(MAX_MESSAGE_CHARS)
-        .map(printable)
-        .collect()
+    message.trim().chars().take(MAX_MESSAGE_CHARS).map(printable).collect()
 }
 
 #[cfg(test)]
@@ -273,10 +243,7 @@ mod tests {
         let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
         let error = EngineError::io(&endpoint, &io::ErrorKind::NotFound.into());
         let text = error.to_string();
-        assert!(
-            text.contains("-v /var/run/docker.sock:/var/run/docker.sock:ro"),
-            "{text}"
-        );
+        assert!(text.contains("-v /var/run/docker.sock:/var/run/docker.sock:ro"), "{text}");
     }
 
     #[test]

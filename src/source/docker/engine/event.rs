@@ -80,38 +80,20 @@ pub struct Event {
 }
 
 /// What the engine adds to the labels of a container for the actions above.
-const FACTS: [&str; 5] = [
-    "exitCode",
-    "execDuration",
-    "oldName",
-    "signal",
-    "containerExitCode",
-];
+const FACTS: [&str; 5] = ["exitCode", "execDuration", "oldName", "signal", "containerExitCode"];
 
 impl Event {
     /// `None` if it is not one of ours.
     pub(super) fn typed(message: EventMessage) -> Option<Self> {
         let action = Action::parse(&message.action?)?;
         let actor = message.actor?;
-        let seconds = || {
-            message
-                .time
-                .unwrap_or_default()
-                .saturating_mul(1_000_000_000)
-        };
+        let seconds = || message.time.unwrap_or_default().saturating_mul(1_000_000_000);
         let time = Timestamp::from_nanos(message.time_nano.unwrap_or_else(seconds));
         let mut labels: BTreeMap<_, _> = actor.attributes.unwrap_or_default().into_iter().collect();
         let name = without_slash(&labels.remove("name").unwrap_or_default());
         let image = labels.remove("image").unwrap_or_default();
         labels.retain(|key, _| !FACTS.contains(&key.as_str()));
-        Some(Self {
-            action,
-            id: actor.id?,
-            time,
-            name,
-            image,
-            labels,
-        })
+        Some(Self { action, id: actor.id?, time, name, image, labels })
     }
 }
 
@@ -135,14 +117,8 @@ mod tests {
         }))
         .unwrap();
         assert_eq!((event.action, event.id.as_str()), (Action::Die, "ab12"));
-        assert_eq!(
-            (event.name.as_str(), event.image.as_str()),
-            ("web", "nginx:1")
-        );
-        assert_eq!(
-            event.labels,
-            BTreeMap::from([("com.x".to_owned(), "y".to_owned())])
-        );
+        assert_eq!((event.name.as_str(), event.image.as_str()), ("web", "nginx:1"));
+        assert_eq!(event.labels, BTreeMap::from([("com.x".to_owned(), "y".to_owned())]));
         assert_eq!(event.time.nanos(), 1_700_000_000_123_456_789);
     }
 

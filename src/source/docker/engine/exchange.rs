@@ -45,10 +45,9 @@ pub(super) async fn write_request(
 ) -> io::Result<()> {
     let (verb, more) = match method {
         Method::Get => ("GET", ""),
-        Method::PostUpgrade => (
-            "POST",
-            "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n",
-        ),
+        Method::PostUpgrade => {
+            ("POST", "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n")
+        }
     };
     let version = env!("CARGO_PKG_VERSION");
     let request = format!(
@@ -91,17 +90,8 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, String> {
     };
     let status = reply.code.unwrap_or_default();
     let body = framing(status, reply.headers)?;
-    let content_type = values(reply.headers, "content-type")
-        .next()
-        .map(str::to_owned);
-    Ok(Some((
-        Head {
-            status,
-            content_type,
-            body,
-        },
-        length,
-    )))
+    let content_type = values(reply.headers, "content-type").next().map(str::to_owned);
+    Ok(Some((Head { status, content_type, body }, length)))
 }
 
 /// Where the body ends, as RFC 9112 section 6.3 has it for replies.
@@ -154,26 +144,14 @@ mod tests {
         for (headers, expected) in [
             ("", Body::until_end()),
             ("Content-Length: 7\r\n", Body::counted(7)),
-            (
-                "content-length: 7\r\nContent-Length: 7\r\n",
-                Body::counted(7),
-            ),
-            (
-                "Transfer-Encoding: chunked\r\nContent-Length: 7\r\n",
-                Body::chunked(),
-            ),
+            ("content-length: 7\r\nContent-Length: 7\r\n", Body::counted(7)),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 7\r\n", Body::chunked()),
             ("transfer-encoding: gzip, Chunked\r\n", Body::chunked()),
             ("Transfer-Encoding: identity\r\n", Body::until_end()),
         ] {
-            assert_eq!(
-                format!("{:?}", body_of(headers).unwrap()),
-                format!("{expected:?}")
-            );
+            assert_eq!(format!("{:?}", body_of(headers).unwrap()), format!("{expected:?}"));
         }
-        for headers in [
-            "Content-Length: x\r\n",
-            "Content-Length: 1\r\nContent-Length: 2\r\n",
-        ] {
+        for headers in ["Content-Length: x\r\n", "Content-Length: 1\r\nContent-Length: 2\r\n"] {
             assert!(body_of(headers).is_err(), "{headers}");
         }
     }

@@ -76,33 +76,19 @@ pub struct Inspected {
 impl EngineInfo {
     pub(super) fn typed(reply: &SystemVersion) -> Result<Self, String> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        Self::of(
-            text(&reply.version),
-            &text(&reply.api_version),
-            &text(&reply.min_api_version),
-        )
+        Self::of(text(&reply.version), &text(&reply.api_version), &text(&reply.min_api_version))
     }
 
     pub(super) fn lenient(reply: &Value) -> Result<Self, String> {
         let text = |path| text(reply, path).unwrap_or_default();
-        Self::of(
-            text("/Version"),
-            &text("/ApiVersion"),
-            &text("/MinAPIVersion"),
-        )
+        Self::of(text("/Version"), &text("/ApiVersion"), &text("/MinAPIVersion"))
     }
 
     /// `api` is the engine's newest until both have agreed.
     fn of(version: String, newest: &str, oldest: &str) -> Result<Self, String> {
         let api = newest.parse()?;
         let oldest_api = oldest.parse().ok();
-        Ok(Self {
-            version,
-            api,
-            oldest_api,
-            host: None,
-            default_driver: None,
-        })
+        Ok(Self { version, api, oldest_api, host: None, default_driver: None })
     }
 
     /// The first number of the release, e.g. 20: before 23 the engine's log reader has faults
@@ -120,10 +106,7 @@ impl Listed {
             name: own_name(names.iter().map(String::as_str)),
             image: reply.image.unwrap_or_default(),
             labels: reply.labels.unwrap_or_default().into_iter().collect(),
-            state: reply
-                .state
-                .map(|state| state.to_string())
-                .unwrap_or_default(),
+            state: reply.state.map(|state| state.to_string()).unwrap_or_default(),
             created: reply.created.unwrap_or_default(),
         }
     }
@@ -137,10 +120,7 @@ impl Listed {
             image: text("/Image"),
             labels: texts(reply, "/Labels"),
             state: text("/State"),
-            created: reply
-                .get("Created")
-                .and_then(Value::as_i64)
-                .unwrap_or_default(),
+            created: reply.get("Created").and_then(Value::as_i64).unwrap_or_default(),
         }
     }
 }
@@ -149,11 +129,7 @@ impl Inspected {
     pub(super) fn typed(reply: ContainerInspectResponse) -> Self {
         let config = reply.config.unwrap_or_default();
         let state = reply.state.unwrap_or_default();
-        let log = reply
-            .host_config
-            .unwrap_or_default()
-            .log_config
-            .unwrap_or_default();
+        let log = reply.host_config.unwrap_or_default().log_config.unwrap_or_default();
         Self {
             id: reply.id.unwrap_or_default(),
             name: without_slash(&reply.name.unwrap_or_default()),
@@ -163,10 +139,7 @@ impl Inspected {
             driver: log.typ.unwrap_or_default(),
             driver_options: log.config.unwrap_or_default().into_iter().collect(),
             log_path: reply.log_path.unwrap_or_default(),
-            state: state
-                .status
-                .map(|status| status.to_string())
-                .unwrap_or_default(),
+            state: state.status.map(|status| status.to_string()).unwrap_or_default(),
             running: state.running.unwrap_or_default(),
             restarting: state.restarting.unwrap_or_default(),
             started_at: moment(&state.started_at.unwrap_or_default()),
@@ -176,12 +149,7 @@ impl Inspected {
 
     pub(super) fn lenient(reply: &Value) -> Self {
         let text = |path| text(reply, path).unwrap_or_default();
-        let flag = |path| {
-            reply
-                .pointer(path)
-                .and_then(Value::as_bool)
-                .unwrap_or_default()
-        };
+        let flag = |path| reply.pointer(path).and_then(Value::as_bool).unwrap_or_default();
         Self {
             id: text("/Id"),
             name: without_slash(&text("/Name")),
@@ -202,10 +170,7 @@ impl Inspected {
 
 /// The text at a JSON pointer.
 pub(super) fn text(reply: &Value, path: &str) -> Option<String> {
-    reply
-        .pointer(path)
-        .and_then(Value::as_str)
-        .map(str::to_owned)
+    reply.pointer(path).and_then(Value::as_str).map(str::to_owned)
 }
 
 pub(super) fn without_slash(name: &str) -> String {
@@ -223,11 +188,7 @@ fn texts(reply: &Value, path: &str) -> BTreeMap<String, String> {
 
 /// Legacy links list a container under `/other/alias` too; its own name has the one slash.
 fn own_name<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    without_slash(
-        names
-            .min_by_key(|name| name.matches('/').count())
-            .unwrap_or_default(),
-    )
+    without_slash(names.min_by_key(|name| name.matches('/').count()).unwrap_or_default())
 }
 
 /// A moment in an inspection: Docker writes UTC, Podman its own zone. The year 1 means never.
@@ -245,9 +206,7 @@ fn moment(text: &str) -> Option<Timestamp> {
         _ => return None,
     };
     let local = Timestamp::parse(format!("{local}Z").as_bytes())?;
-    Some(Timestamp::from_nanos(
-        local.nanos().checked_sub(offset * 1_000_000_000)?,
-    ))
+    Some(Timestamp::from_nanos(local.nanos().checked_sub(offset * 1_000_000_000)?))
 }
 
 #[cfg(test)]
@@ -279,24 +238,15 @@ mod tests {
     fn strict_and_lenient_reading_agree() {
         let strict = Listed::typed(serde_json::from_value(listed()).unwrap());
         assert_eq!(strict, Listed::lenient(&listed()));
-        assert_eq!(
-            (strict.name.as_str(), strict.created),
-            ("db", 1_700_000_000)
-        );
+        assert_eq!((strict.name.as_str(), strict.created), ("db", 1_700_000_000));
         assert_eq!(strict.state, "running");
 
         let strict = Inspected::typed(serde_json::from_value(inspected()).unwrap());
         assert_eq!(strict, Inspected::lenient(&inspected()));
         assert!(strict.tty && strict.running && strict.restarting);
-        assert_eq!(
-            (strict.driver.as_str(), strict.state.as_str()),
-            ("json-file", "restarting")
-        );
+        assert_eq!((strict.driver.as_str(), strict.state.as_str()), ("json-file", "restarting"));
         assert_eq!(strict.driver_options.get("max-size").unwrap(), "1m");
-        assert_eq!(
-            strict.started_at.unwrap().to_string(),
-            "2026-11-22T22:40:06.063720431Z"
-        );
+        assert_eq!(strict.started_at.unwrap().to_string(), "2026-11-22T22:40:06.063720431Z");
         assert_eq!(strict.finished_at, None);
 
         let version =
@@ -308,18 +258,11 @@ mod tests {
 
     #[test]
     fn odd_fields_are_as_good_as_empty() {
-        for odd in [
-            json!(null),
-            json!([]),
-            json!({"Id": 7, "Names": null, "Labels": [1]}),
-        ] {
+        for odd in [json!(null), json!([]), json!({"Id": 7, "Names": null, "Labels": [1]})] {
             assert_eq!(Listed::lenient(&odd), Listed::default());
             assert_eq!(Inspected::lenient(&odd), Inspected::default());
         }
-        assert!(
-            EngineInfo::lenient(&json!({})).is_err(),
-            "an engine without an API version"
-        );
+        assert!(EngineInfo::lenient(&json!({})).is_err(), "an engine without an API version");
     }
 
     #[test]
@@ -327,13 +270,7 @@ mod tests {
         let utc = moment("2026-11-22T22:40:06.5Z").unwrap();
         assert_eq!(moment("2026-11-23T00:40:06.500+02:00"), Some(utc));
         assert_eq!(moment("2026-11-22T17:10:06.5-05:30"), Some(utc));
-        for never in [
-            "",
-            "Z",
-            "0001-01-01T00:00:00Z",
-            "2026-11-22T22:40:06.5",
-            "ääää+02:00",
-        ] {
+        for never in ["", "Z", "0001-01-01T00:00:00Z", "2026-11-22T22:40:06.5", "ääää+02:00"] {
             assert_eq!(moment(never), None, "{never}");
         }
     }

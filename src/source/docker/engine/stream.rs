@@ -50,12 +50,7 @@ impl LogStream {
         surplus: Vec<u8>,
         multiplexed: Option<bool>,
     ) -> Self {
-        Self {
-            connection,
-            body,
-            surplus,
-            multiplexed,
-        }
+        Self { connection, body, surplus, multiplexed }
     }
 
     /// Whether the bytes lie in frames with a header of 8 bytes, if the reply tells: engines from
@@ -74,9 +69,7 @@ impl LogStream {
     pub(super) async fn collect(&mut self, limit: usize) -> io::Result<Option<Vec<u8>>> {
         let mut collected = Vec::new();
         loop {
-            let read = self
-                .read(&mut |bytes| collected.extend_from_slice(bytes))
-                .await?;
+            let read = self.read(&mut |bytes| collected.extend_from_slice(bytes)).await?;
             match read {
                 Read::Data(_) if collected.len() > limit => return Ok(None),
                 Read::Data(_) => {}
@@ -140,8 +133,6 @@ impl LogStream {
 
 impl fmt::Debug for LogStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LogStream")
-            .field("body", &self.body)
-            .finish_non_exhaustive()
+        f.debug_struct("LogStream").field("body", &self.body).finish_non_exhaustive()
     }
 }

@@ -45,11 +45,7 @@ impl Daemon {
 async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
-        assert_ne!(
-            stream.read_buf(&mut request).await.unwrap(),
-            0,
-            "the client left"
-        );
+        assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "the client left");
     }
     String::from_utf8(request).unwrap()
 }
@@ -70,9 +66,7 @@ async fn read_reply(query: LogQuery, reply: &[u8]) -> Result<(Vec<u8>, bool), St
     let mut payload = Vec::new();
     loop {
         let before = payload.len();
-        let read = stream
-            .read(&mut |bytes| payload.extend_from_slice(bytes))
-            .await;
+        let read = stream.read(&mut |bytes| payload.extend_from_slice(bytes)).await;
         match read.map_err(|error| error.to_string())? {
             Read::Data(bytes) => assert_eq!(payload.len(), before + bytes),
             Read::End { clean } => return Ok((payload, clean)),
@@ -86,31 +80,17 @@ const UNTIL_END: &str = "HTTP/1.1 200 OK\r\n\r\n";
 #[tokio::test]
 async fn a_log_is_whole_only_when_the_engine_has_said_so() {
     for (reply, payload, clean) in [
-        (
-            format!("{CHUNKED}3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
-            "abcde",
-            true,
-        ),
+        (format!("{CHUNKED}3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), "abcde", true),
         (format!("{CHUNKED}3\r\nabc\r\n"), "abc", false),
         (format!("{CHUNKED}3\r\nab"), "ab", false),
         (format!("{CHUNKED}3\r\nabc\r\n0\r\n"), "abc", false),
         (format!("{UNTIL_END}abc"), "abc", false),
         (json(200, "abc"), "abc", true),
         (json(200, ""), "", true),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc".to_owned(),
-            "abc",
-            false,
-        ),
-        (
-            format!("HTTP/1.1 100 Continue\r\n\r\n{CHUNKED}1\r\na\r\n0\r\n\r\n"),
-            "a",
-            true,
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc".to_owned(), "abc", false),
+        (format!("HTTP/1.1 100 Continue\r\n\r\n{CHUNKED}1\r\na\r\n0\r\n\r\n"), "a", true),
     ] {
-        let read = read_reply(LogQuery::default(), reply.as_bytes())
-            .await
-            .unwrap();
+        let read = read_reply(LogQuery::default(), reply.as_bytes()).await.unwrap();
         assert_eq!(read, (payload.as_bytes().to_vec(), clean), "{reply:?}");
     }
 }
@@ -119,17 +99,12 @@ async fn a_log_is_whole_only_when_the_engine_has_said_so() {
 async fn nonsense_is_an_error_and_not_an_end() {
     let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(20_000));
     for (reply, why) in [
-        (
-            format!("{CHUNKED}3\r\nabcd\r\n"),
-            "does not end where its size says",
-        ),
+        (format!("{CHUNKED}3\r\nabcd\r\n"), "does not end where its size says"),
         (long, "longer than 16384 bytes"),
         ("SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned(), "not HTTP"),
         ("HTTP/1.1 200".to_owned(), "end of file"),
     ] {
-        let error = read_reply(LogQuery::default(), reply.as_bytes())
-            .await
-            .unwrap_err();
+        let error = read_reply(LogQuery::default(), reply.as_bytes()).await.unwrap_err();
         assert!(error.contains(why), "{error}");
     }
 }
@@ -138,10 +113,7 @@ async fn nonsense_is_an_error_and_not_an_end() {
 async fn a_reply_in_single_bytes_is_read_like_one_in_one_piece() {
     let daemon = Daemon::listen();
     let engine = daemon.engine();
-    let query = LogQuery {
-        follow: true,
-        ..LogQuery::default()
-    };
+    let query = LogQuery { follow: true, ..LogQuery::default() };
     let trickle = async {
         let (mut stream, _) = daemon.accept().await;
         for byte in format!("{CHUNKED}5\r\nabcde\r\n0\r\n\r\n").bytes() {
@@ -173,20 +145,14 @@ async fn a_dropped_read_loses_nothing() {
     let mut payload = Vec::new();
     for piece in ["5\r", "\nab", "cd", "e\r\n0", "\r\n\r\n"] {
         let mut sink = |bytes: &[u8]| payload.extend_from_slice(bytes);
-        assert!(
-            stream.read(&mut sink).now_or_never().is_none(),
-            "nothing is there yet"
-        );
+        assert!(stream.read(&mut sink).now_or_never().is_none(), "nothing is there yet");
         peer.write_all(piece.as_bytes()).await.unwrap();
         // The read that takes the bytes in is dropped if they carry no payload.
         if piece.contains(['a', 'c', 'e']) {
             assert!(matches!(stream.read(&mut sink).await, Ok(Read::Data(_))));
         }
     }
-    assert_eq!(
-        stream.read(&mut |_| ()).await.unwrap(),
-        Read::End { clean: true }
-    );
+    assert_eq!(stream.read(&mut |_| ()).await.unwrap(), Read::End { clean: true });
     assert_eq!(payload, b"abcde");
 }
 
@@ -223,11 +189,7 @@ async fn a_query_is_exact_to_the_nanosecond() {
     let daemon = Daemon::listen();
     let engine = daemon.engine();
     let since = Some(Timestamp::from_nanos(1_700_000_000_000_000_042));
-    let query = LogQuery {
-        follow: true,
-        since,
-        tail: Some(100),
-    };
+    let query = LogQuery { follow: true, since, tail: Some(100) };
     let (stream, line) = tokio::join!(engine.logs("c", query), daemon.answer(UNTIL_END));
     stream.unwrap();
     assert_eq!(
@@ -262,10 +224,7 @@ async fn attach_speaks_the_raw_protocol_after_the_upgrade() {
     let (stream, request) = tokio::join!(engine.attach("c"), answer);
     let mut stream = stream.unwrap();
     assert_eq!(stream.collect(100).await.unwrap().unwrap(), b"raw");
-    assert_eq!(
-        stream.read(&mut |_| ()).await.unwrap(),
-        Read::End { clean: false }
-    );
+    assert_eq!(stream.read(&mut |_| ()).await.unwrap(), Read::End { clean: false });
     assert_eq!(stream.is_multiplexed(), None, "unknown before 1.42");
     assert!(
         request.starts_with("POST /containers/c/attach?stream=1&stdout=1&stderr=1 "),
@@ -278,17 +237,11 @@ async fn attach_speaks_the_raw_protocol_after_the_upgrade() {
 async fn while_following_the_head_may_come_with_the_first_line() {
     let daemon = Daemon::listen();
     let engine = daemon.engine();
-    let query = LogQuery {
-        follow: true,
-        ..LogQuery::default()
-    };
+    let query = LogQuery { follow: true, ..LogQuery::default() };
     let late = async {
         let (mut stream, _) = daemon.accept().await;
         tokio::time::sleep(CALL_LIMIT * 100).await;
-        stream
-            .write_all(format!("{CHUNKED}1\r\na\r\n0\r\n\r\n").as_bytes())
-            .await
-            .unwrap();
+        stream.write_all(format!("{CHUNKED}1\r\na\r\n0\r\n\r\n").as_bytes()).await.unwrap();
     };
     let (stream, ()) = tokio::join!(engine.logs("c", query), late);
     assert_eq!(stream.unwrap().collect(9).await.unwrap().unwrap(), b"a");
@@ -314,24 +267,16 @@ async fn connecting_agrees_on_the_version_that_later_calls_speak() {
     let engine = daemon.engine();
     let answers = async {
         daemon.answer(json(200, VERSION)).await;
-        daemon
-            .answer(json(200, r#"{"Name":"box","LoggingDriver":"local"}"#))
-            .await;
+        daemon.answer(json(200, r#"{"Name":"box","LoggingDriver":"local"}"#)).await;
     };
     let (info, ()) = tokio::join!(engine.connect(), answers);
     let info = info.unwrap();
-    assert_eq!(
-        (info.version.as_str(), info.api.to_string()),
-        ("20.10.24", "1.41".to_owned())
-    );
+    assert_eq!((info.version.as_str(), info.api.to_string()), ("20.10.24", "1.41".to_owned()));
     assert_eq!(
         (info.host.as_deref(), info.default_driver.as_deref()),
         (Some("box"), Some("local"))
     );
-    let (_, line) = tokio::join!(
-        engine.logs("c", LogQuery::default()),
-        daemon.answer(UNTIL_END)
-    );
+    let (_, line) = tokio::join!(engine.logs("c", LogQuery::default()), daemon.answer(UNTIL_END));
     assert!(line.starts_with("GET /v1.41/containers/c/logs?"), "{line}");
 }
 
@@ -354,19 +299,13 @@ async fn one_odd_container_does_not_hide_the_others() {
     let list = r#"[{"Id":"a","Names":["/a"],"State":"hibernating","Labels":null},
                    {"Id":"b","Names":["/b"],"State":"running","Labels":{"k":"v"}}]"#;
     let answers = async {
-        assert!(
-            daemon.answer(json(200, list)).await.contains("all=true"),
-            "bollard asks first"
-        );
+        assert!(daemon.answer(json(200, list)).await.contains("all=true"), "bollard asks first");
         daemon.answer(json(200, list)).await
     };
     let (listed, line) = tokio::join!(engine.list(), answers);
     assert_eq!(line, "GET /containers/json?all=1 HTTP/1.1");
     let listed = listed.unwrap();
-    let states: Vec<_> = listed
-        .iter()
-        .map(|c| (c.name.as_str(), c.state.as_str()))
-        .collect();
+    let states: Vec<_> = listed.iter().map(|c| (c.name.as_str(), c.state.as_str())).collect();
     assert_eq!(states, [("a", "hibernating"), ("b", "running")]);
 
     let inspected = r#"{"Id":"a","Name":"/a","State":{"Status":"hibernating","Running":true}}"#;
@@ -376,10 +315,7 @@ async fn one_odd_container_does_not_hide_the_others() {
     };
     let (inspected, ()) = tokio::join!(engine.inspect("a"), answers);
     let inspected = inspected.unwrap().unwrap();
-    assert_eq!(
-        (inspected.state.as_str(), inspected.running),
-        ("hibernating", true)
-    );
+    assert_eq!((inspected.state.as_str(), inspected.running), ("hibernating", true));
 }
 
 #[tokio::test]
@@ -391,32 +327,21 @@ async fn a_list_that_is_none_does_not_mean_that_all_containers_are_gone() {
         daemon.answer(json(200, "{}")).await;
     };
     let (listed, ()) = tokio::join!(engine.list(), answers);
-    assert!(
-        matches!(listed, Err(EngineError::Protocol { .. })),
-        "{listed:?}"
-    );
+    assert!(matches!(listed, Err(EngineError::Protocol { .. })), "{listed:?}");
 }
 
 #[tokio::test]
 async fn events_come_until_the_first_error() {
     let daemon = Daemon::listen();
     let engine = daemon.engine();
-    let mut events = engine
-        .events(Some(Timestamp::from_nanos(5_000_000_007)))
-        .unwrap();
+    let mut events = engine.events(Some(Timestamp::from_nanos(5_000_000_007))).unwrap();
     let start = r#"{"Type":"container","Action":"start","Actor":{"ID":"a","Attributes":{"name":"n"}},"timeNano":9}"#;
     let other = r#"{"Type":"container","Action":"health_status: healthy","Actor":{"ID":"a"}}"#;
     let reply = format!("{UNTIL_END}{other}\n{start}\n{{\"Type\":7}}\n{start}\n");
     let (first, line) = tokio::join!(events.next(), daemon.answer(reply));
     let first = first.unwrap().unwrap();
-    assert_eq!(
-        (first.action, first.name.as_str(), first.time.nanos()),
-        (Action::Start, "n", 9)
-    );
-    assert!(
-        line.contains("since=5.000000007") && line.contains("destroy"),
-        "{line}"
-    );
+    assert_eq!((first.action, first.name.as_str(), first.time.nanos()), (Action::Start, "n", 9));
+    assert!(line.contains("since=5.000000007") && line.contains("destroy"), "{line}");
     let error = events.next().await.unwrap().unwrap_err();
     assert!(matches!(error, EngineError::Protocol { .. }), "{error:?}");
     assert!(events.next().await.is_none());
@@ -431,13 +356,7 @@ async fn a_missing_and_a_dead_socket_say_what_to_do_in_every_call() {
     let dead = [
         engine.list().await.unwrap_err(),
         engine.logs("c", LogQuery::default()).await.unwrap_err(),
-        engine
-            .events(None)
-            .unwrap()
-            .next()
-            .await
-            .unwrap()
-            .unwrap_err(),
+        engine.events(None).unwrap().next().await.unwrap().unwrap_err(),
     ];
     for error in dead {
         assert!(error.to_string().contains("is dockerd running?"), "{error}");
@@ -458,16 +377,8 @@ async fn a_missing_and_a_dead_socket_say_what_to_do_in_every_call() {
 #[tokio::test]
 async fn the_type_of_the_content_tells_frames_from_version_1_42_on() {
     for (spoken, kind, expected) in [
-        (
-            Some("1.43"),
-            "application/vnd.docker.multiplexed-stream",
-            Some(true),
-        ),
-        (
-            Some("1.43"),
-            "application/vnd.docker.raw-stream",
-            Some(false),
-        ),
+        (Some("1.43"), "application/vnd.docker.multiplexed-stream", Some(true)),
+        (Some("1.43"), "application/vnd.docker.raw-stream", Some(false)),
         (Some("1.41"), "application/vnd.docker.raw-stream", None),
         (None, "application/vnd.docker.raw-stream", None),
         (Some("1.43"), "text/plain", None),

@@ -16,16 +16,10 @@ pub struct ApiVersion {
 
 impl ApiVersion {
     /// The newest version whose replies we know.
-    pub const NEWEST: Self = Self {
-        major: 1,
-        minor: 53,
-    };
+    pub const NEWEST: Self = Self { major: 1, minor: 53 };
 
     /// The first in which the type of a log's content tells whether it has frames.
-    pub(super) const CONTENT_TYPES: Self = Self {
-        major: 1,
-        minor: 42,
-    };
+    pub(super) const CONTENT_TYPES: Self = Self { major: 1, minor: 42 };
 
     /// What to speak with an engine that speaks `oldest` to `newest`, unless the operator has
     /// `forced` a version.
@@ -44,12 +38,7 @@ impl ApiVersion {
         } else {
             "use a newer downspout, or set DOCKER_MIN_API_VERSION for dockerd"
         };
-        Err(EngineError::ApiVersion {
-            ours,
-            oldest,
-            newest,
-            cure,
-        })
+        Err(EngineError::ApiVersion { ours, oldest, newest, cure })
     }
 }
 
@@ -65,10 +54,7 @@ impl FromStr for ApiVersion {
     fn from_str(text: &str) -> Result<Self, String> {
         let numbers = text.trim_start_matches('v').split_once('.');
         let parsed = numbers.and_then(|(major, minor)| {
-            Some(Self {
-                major: major.parse().ok()?,
-                minor: minor.parse().ok()?,
-            })
+            Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
         });
         parsed.ok_or_else(|| format!("`{text}` is not a version of Docker's API, such as 1.41"))
     }
@@ -103,21 +89,12 @@ mod tests {
         assert!(text.contains("1.53") && text.contains("1.60"), "{text}");
         let forced = ApiVersion::negotiate(Some(version("1.50")), None, version("1.41"));
         let text = forced.unwrap_err().to_string();
-        assert!(
-            text.contains("1.50") && text.contains("DOCKER_API_VERSION"),
-            "{text}"
-        );
+        assert!(text.contains("1.50") && text.contains("DOCKER_API_VERSION"), "{text}");
     }
 
     #[test]
     fn anything_but_two_numbers_is_refused() {
-        assert_eq!(
-            version("v1.41"),
-            ApiVersion {
-                major: 1,
-                minor: 41
-            }
-        );
+        assert_eq!(version("v1.41"), ApiVersion { major: 1, minor: 41 });
         for text in ["", "1", "1.", "1.x", "1.41.2", "-1.4"] {
             assert!(text.parse::<ApiVersion>().is_err(), "{text}");
         }

@@ -23,20 +23,13 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 fn issue(authority: &CertifiedIssuer<'_, KeyPair>, name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    (
-        params.signed_by(&key, authority).unwrap().pem(),
-        key.serialize_pem(),
-    )
+    (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
 }
 
 /// The folder that `DOCKER_CERT_PATH` names.
 fn client_folder(trusted: &str, (certificate, key): &(String, String)) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for (name, pem) in [
-        ("ca.pem", trusted),
-        ("cert.pem", certificate),
-        ("key.pem", key),
-    ] {
+    for (name, pem) in [("ca.pem", trusted), ("cert.pem", certificate), ("key.pem", key)] {
         std::fs::write(folder.path().join(name), pem).unwrap();
     }
     folder
@@ -44,9 +37,7 @@ fn client_folder(trusted: &str, (certificate, key): &(String, String)) -> TempDi
 
 fn acceptor(authority: &str, (certificate, key): &(String, String)) -> TlsAcceptor {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(ring::default_provider());
     let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
     let config = ServerConfig::builder_with_provider(provider)
@@ -63,10 +54,7 @@ fn acceptor(authority: &str, (certificate, key): &(String, String)) -> TlsAccept
 
 fn engine(port: u16, folder: &Path) -> Result<Engine, EngineError> {
     let address = format!("tcp://127.0.0.1:{port}");
-    Engine::new(
-        Endpoint::parse(&address, Some(folder.into())).unwrap(),
-        None,
-    )
+    Engine::new(Endpoint::parse(&address, Some(folder.into())).unwrap(), None)
 }
 
 async fn answer(listener: &TcpListener, acceptor: &TlsAcceptor, reply: &str) -> io::Result<String> {
@@ -87,13 +75,9 @@ async fn both_sides_show_their_certificates() {
     let engine = engine(listener.local_addr().unwrap().port(), folder.path()).unwrap();
 
     let answers = async {
-        answer(&listener, &server, &json(200, VERSION))
-            .await
-            .unwrap();
+        answer(&listener, &server, &json(200, VERSION)).await.unwrap();
         answer(&listener, &server, &json(200, "{}")).await.unwrap();
-        answer(&listener, &server, &format!("{UNTIL_END}abc"))
-            .await
-            .unwrap()
+        answer(&listener, &server, &format!("{UNTIL_END}abc")).await.unwrap()
     };
     let calls = async {
         engine.connect().await.unwrap();
@@ -113,10 +97,8 @@ async fn an_engine_with_a_wrong_name_or_an_unknown_authority_is_refused() {
         let folder = client_folder(&ours.pem(), &issue(&ours, "client"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let engine = engine(listener.local_addr().unwrap().port(), folder.path()).unwrap();
-        let (reply, stream) = tokio::join!(
-            answer(&listener, &server, ""),
-            engine.logs("c", LogQuery::default())
-        );
+        let (reply, stream) =
+            tokio::join!(answer(&listener, &server, ""), engine.logs("c", LogQuery::default()));
         assert!(reply.is_err());
         assert!(matches!(stream, Err(EngineError::Tls { .. })), "{stream:?}");
         let (reply, listed) = tokio::join!(answer(&listener, &server, ""), engine.list());
@@ -133,16 +115,10 @@ fn a_certificate_that_cannot_be_read_is_named_at_the_start() {
     for (name, content) in [("key.pem", "nothing"), ("cert.pem", ""), ("ca.pem", "")] {
         std::fs::write(folder.path().join(name), content).unwrap();
         let text = engine(2376, folder.path()).unwrap_err().to_string();
-        assert!(
-            text.contains(name) && text.contains("DOCKER_CERT_PATH"),
-            "{text}"
-        );
+        assert!(text.contains(name) && text.contains("DOCKER_CERT_PATH"), "{text}");
     }
     let text = engine(2376, Path::new("/nowhere")).unwrap_err().to_string();
-    assert!(
-        text.contains("/nowhere/ca.pem") && text.contains("No such file"),
-        "{text}"
-    );
+    assert!(text.contains("/nowhere/ca.pem") && text.contains("No such file"), "{text}");
 }
 
 #[test]
