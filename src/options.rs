@@ -53,10 +53,8 @@ impl Options {
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut options = Self::default();
         for (key, value) in pairs {
-            if options.given.contains_key(&key) {
+            if options.given.insert(key.clone(), value).is_some() {
                 options.problem(format!("option '{key}' is given twice; keep one of them"));
-            } else {
-                options.given.insert(key, value);
             }
         }
         options
