@@ -10,6 +10,8 @@ mod options;
 mod raw;
 mod rfc3164;
 mod rfc5424;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -128,26 +130,74 @@ impl Encoder {
                 text: chunk.text(line),
                 sequence: self.sequence,
             };
-            encoded.truncated += u64::from(frame(
-                self.framing,
-                bytes,
-                record.text.len(),
-                |bytes| self.format.line(prepared, &mut self.clock, record, bytes),
-            ));
+            let (before, after) = prepared.parts(record.stream);
+            let expected = before.len() + TIME_BYTES + after.len() + record.text.len();
+            let cut = frame(self.framing, bytes, expected, |bytes| {
+                self.format.line(prepared, &mut self.clock, record, bytes);
+            });
+            encoded.truncated += u64::from(cut);
             ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         }
         encoded
     }
 }
 
-/// Largest header that is reserved for: digits of a frame length, and a space.
-const COUNT_BYTES: usize = 11;
+/// Facility and severity as syslog writes them, by stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Priorities {
+    stdout: u8,
+    stderr: u8,
+}
 
-/// Appends what `content` writes, framed; true if it was cut.
+impl Priorities {
+    // RFC 5424 section 6.2.1: facility 0 to 23, severity 0 to 7, PRI at most 191.
+    fn new(facility: u8, severity_stdout: u8, severity_stderr: u8) -> Self {
+        let facility = facility.min(23) * 8;
+        Self {
+            stdout: facility + severity_stdout.min(7),
+            stderr: facility + severity_stderr.min(7),
+        }
+    }
+
+    fn of(self, stream: Stream) -> u8 {
+        match stream {
+            Stream::Stdout => self.stdout,
+            Stream::Stderr => self.stderr,
+        }
+    }
+}
+
+/// Most bytes of one of a container's own fields (image, label value, JSON name) in a frame.
+/// They come with every line, so one huge label must not become the traffic.
+const FIELD_BYTES: usize = 1024;
+
+/// Most bytes of all label names and values together in a frame; the labels after that are left out.
+const LABELS_BYTES: usize = 8192;
+
+fn cut(text: &str, max: usize) -> &str {
+    text.get(..text.floor_char_boundary(max)).unwrap_or_default()
+}
+
+// The labels that fit in `LABELS_BYTES`, with values cut to `FIELD_BYTES`.
+fn labels_within_limits<'a>(
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let mut room = LABELS_BYTES;
+    labels.map(|(name, value)| (name, cut(value, FIELD_BYTES))).map_while(move |(name, value)| {
+        room = room.checked_sub(name.len() + value.len())?;
+        Some((name, value))
+    })
+}
+
+/// What a time stamp takes in RFC 5424, the default format: `expected` is exact there.
+const TIME_BYTES: usize = 27;
+
+/// Appends what `content` writes, framed; true if it was cut. `expected` is the content's likely
+/// length: a wrong guess costs one move of the content, and only across a power of ten.
 fn frame(
     framing: Framing,
     out: &mut Vec<u8>,
-    text_len: usize,
+    expected: usize,
     content: impl FnOnce(&mut Vec<u8>),
 ) -> bool {
     let start = out.len();
@@ -162,25 +212,21 @@ fn frame(
             full > max
         }
         Framing::OctetCounting => {
-            // The count stands before bytes that are not known yet. Room is left for as many
-            // digits as a frame with a usual header needs; a wrong guess costs one move.
-            let guess = digits(text_len + 80) + 1;
+            // The count stands before bytes that are not known yet, so room is left for it.
+            let guess = digits(expected) + 1;
             out.resize(start + guess, b' ');
             content(out);
             let len = out.len() - start - guess;
             let needed = digits(len) + 1;
             if needed != guess {
                 let body = start + guess..out.len();
-                if needed > guess {
-                    out.resize(out.len() + needed - guess, 0);
-                }
+                out.resize(out.len().max(start + needed + len), b' ');
                 out.copy_within(body, start + needed);
                 out.truncate(start + needed + len);
             }
-            let mut count = [b' '; COUNT_BYTES];
-            write_count(&mut count, len, needed);
-            if let Some(place) = out.get_mut(start..start + needed) {
-                place.copy_from_slice(count.get(..needed).unwrap_or_default());
+            if let Some([count @ .., space]) = out.get_mut(start..start + needed) {
+                write_decimal(count, len as u64);
+                *space = b' ';
             }
             false
         }
@@ -197,28 +243,39 @@ fn digits(number: usize) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
-fn write_count(place: &mut [u8; COUNT_BYTES], mut len: usize, needed: usize) {
-    for byte in place.iter_mut().take(needed - 1).rev() {
-        *byte = b"0123456789".get(len % 10).copied().unwrap_or(b'0');
-        len /= 10;
+// Fills `place` with the last digits of `number`, zeros in front.
+fn write_decimal(place: &mut [u8], mut number: u64) {
+    for byte in place.iter_mut().rev() {
+        *byte = b"0123456789".get((number % 10) as usize).copied().unwrap_or(b'0');
+        number /= 10;
     }
 }
 
-// CR, LF and NUL as rsyslog writes control characters: '#' and three octal digits.
+// CR, LF and NUL as rsyslog writes control characters: '#' and three octal digits. Works from the
+// back, so that each byte moves once and nothing is allocated.
 fn escape_in_place(out: &mut Vec<u8>, start: usize) {
-    let hidden = |byte: &u8| matches!(byte, b'\n' | b'\r' | 0);
     let content = out.get(start..).unwrap_or_default();
-    if memchr::memchr3(b'\n', b'\r', 0, content).is_none() {
-        return;
-    }
-    let content = out.split_off(start);
-    for part in content.split_inclusive(hidden) {
-        match part.split_last() {
-            Some((b'\n', head)) => out.extend_from_slice(&[head, b"#012"].concat()),
-            Some((b'\r', head)) => out.extend_from_slice(&[head, b"#015"].concat()),
-            Some((0, head)) => out.extend_from_slice(&[head, b"#000"].concat()),
-            _ => out.extend_from_slice(part),
+    let hidden = memchr::memchr3_iter(b'\n', b'\r', 0, content).count();
+    let mut read = out.len();
+    out.resize(read + hidden * 3, 0);
+    let mut write = out.len();
+    while write > read {
+        let rest = out.get(start..read).unwrap_or_default();
+        let Some(at) = memchr::memrchr3(b'\n', b'\r', 0, rest).map(|at| start + at) else {
+            return;
+        };
+        let escape = match out.get(at) {
+            Some(b'\n') => b"#012",
+            Some(b'\r') => b"#015",
+            _ => b"#000",
+        };
+        let tail = read - at - 1;
+        out.copy_within(at + 1..read, write - tail);
+        write -= tail + escape.len();
+        if let Some(place) = out.get_mut(write..write + escape.len()) {
+            place.copy_from_slice(escape);
         }
+        read = at;
     }
 }
 
@@ -234,6 +291,6 @@ pub fn default_framing(carriage: Carriage, max_datagram: usize) -> Framing {
     match carriage {
         Carriage::Datagram => Framing::Datagram { max: max_datagram },
         Carriage::Stream => Framing::OctetCounting,
-        Carriage::Text => Framing::Lf,
+        Carriage::Lines | Carriage::Text => Framing::Lf,
     }
 }

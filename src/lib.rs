@@ -7,22 +7,49 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test fails by panicking"
+    )
 )]
 
+/// Wires the stages once: build, run, stop in reverse. The only module that knows all of them.
+pub mod app;
+/// Environment and arguments to a checked `Config`, help and reference from the same table.
+pub mod config;
 
 // ── the path of a line ──────────────────────────────────────────────────────────────────────
 
+/// Pieces to whole lines: a state machine without I/O and without a clock.
+pub mod assemble;
+/// One loop per destination: pick, encode, send, settle, reconnect.
+pub mod deliver;
+/// Lines to frames: RFC 5424, RFC 3164, raw, JSON, terminal.
+pub mod encode;
+/// Bounded, fair queues between the followers and one destination.
+pub mod lane;
+/// Frames to one peer: the trait and the table of outputs.
+pub mod output;
 /// What travels: containers, lines, chunks, and the cursors that settle them.
 pub mod record;
+/// A route URI to a checked `Route`.
+pub mod route;
+/// Where lines come from: Docker, or a replay of numbered lines.
+pub mod source;
 
 // ── beside the path ─────────────────────────────────────────────────────────────────────────
 
-/// Options of a route: a table row each, taken one by one, leftovers refused.
-pub mod options;
+/// HTTP for health checks and scrapes.
+pub mod admin;
 /// Delays between attempts.
 pub mod backoff;
-/// The two-phase end and the supervised set of tasks.
-pub mod shutdown;
 /// Counters and their text format.
 pub mod metrics;
+/// Name resolution, connections, TLS, and what the kernel knows of a socket.
+pub mod net;
+/// Options of a route: a table row each, taken one by one, leftovers refused.
+pub mod options;
+/// The two-phase end and the supervised set of tasks.
+pub mod shutdown;

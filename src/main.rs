@@ -1,1 +1,78 @@
-fn main() {}
+//! Arguments and environment → `Config` → `App` → exit code. No decision about logs is made here.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use downspout::admin;
+use downspout::app;
+use downspout::config::{self, Command, Config};
+use downspout::options::Problem;
+
+/// Something in the configuration can never work, or a check found a fault.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    match config::from_process() {
+        Ok(Command::Print(text)) => print(&text),
+        Ok(Command::Healthcheck { address }) => match admin::probe(address) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => complain(&[Problem::new(format!("not healthy: {why}"))], 1),
+        },
+        Ok(Command::Check(config)) => match on_runtime(app::check(*config)) {
+            Ok(report) => {
+                print(&report.text);
+                if report.good { ExitCode::SUCCESS } else { ExitCode::from(UNUSABLE) }
+            }
+            Err(problem) => complain(&[problem], 1),
+        },
+        Ok(Command::Run(config)) => run(*config),
+        Err(problems) => complain(&problems, UNUSABLE),
+    }
+}
+
+fn run(config: Config) -> ExitCode {
+    app::start_log(config.log_level, config.colour);
+    match on_runtime(app::run(config)) {
+        Ok(Ok(_ended)) => ExitCode::SUCCESS,
+        Ok(Err(problems)) => complain(&problems, UNUSABLE),
+        Err(problem) => complain(&[problem], 1),
+    }
+}
+
+/// At most two workers: one slow handshake stalls nobody, and an agent lives beside a workload.
+/// Blocking threads only resolve names.
+fn on_runtime<T>(future: impl Future<Output = T>) -> Result<T, Problem> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(4)
+        .thread_stack_size(512 * 1024)
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(format!("cannot start the runtime: {error}")))?;
+    let outcome = runtime.block_on(future);
+    // A name that is still being resolved must not hold up the exit.
+    runtime.shutdown_background();
+    Ok(outcome)
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn complain(problems: &[Problem], code: u8) -> ExitCode {
+    let mut text = String::new();
+    for problem in problems {
+        text.push_str("downspout: ");
+        text.push_str(&problem.to_string());
+        text.push('\n');
+    }
+    if code == UNUSABLE {
+        text.push_str("downspout: not started; 'downspout --help' has every setting\n");
+    }
+    // With standard error closed there is nobody left to tell.
+    drop(std::io::stderr().write_all(text.as_bytes()));
+    ExitCode::from(code)
+}

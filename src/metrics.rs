@@ -122,8 +122,8 @@ pub struct SourceMetrics {
     pub bytes_garbled: IntCounter,
     /// Containers that were gone before their log could be opened.
     pub containers_missed: IntCounter,
-    /// 1 while the engine answers.
-    pub engine_up: IntGauge,
+    /// 1 while there is something to read from: the engine answers, the input is open.
+    pub source_up: IntGauge,
 }
 
 /// The counters of the task set.
@@ -156,7 +156,11 @@ impl Metrics {
             lines_truncated: make.counters("lines_truncated_total", "Lines cut to a limit", &[])?,
             connections: make.counters("connections_total", "Links made", &[])?,
             faults: make.counters("faults_total", "Broken links and failed attempts", &[])?,
-            suspected: make.counters("lines_suspected_lost_total", "Frames refused by ICMP", &[])?,
+            suspected: make.counters(
+                "lines_suspected_lost_total",
+                "Frames refused by ICMP",
+                &[],
+            )?,
             up: make.gauges("destination_up", "1 while connected")?,
             stalled: make.gauges("destination_stalled", "1 while nothing is acknowledged")?,
             source: SourceMetrics {
@@ -167,7 +171,7 @@ impl Metrics {
                 lines_split: make.counter("lines_split_total", "Lines shipped in parts")?,
                 bytes_garbled: make.counter("log_bytes_garbled_total", "Bytes not understood")?,
                 containers_missed: make.counter("containers_missed_total", "Gone too early")?,
-                engine_up: make.gauge("docker_up", "1 while the engine answers")?,
+                source_up: make.gauge("source_up", "1 while the source can be read")?,
             },
             tasks: TaskMetrics {
                 alive: make.gauge("tasks", "Tasks alive")?,
@@ -218,6 +222,22 @@ impl Metrics {
     /// Handles for the task set.
     pub fn tasks(&self) -> &TaskMetrics {
         &self.tasks
+    }
+
+    /// What is not there yet: the source, and destinations that are down. Reads the series that
+    /// are shown, so that both cannot disagree.
+    pub fn not_ready(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.source.source_up.get() == 0 {
+            missing.push("source".to_owned());
+        }
+        for metric in self.up.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric)
+        {
+            if metric.get_gauge().get_value() < 1.0 {
+                missing.extend(metric.get_label().iter().map(|label| label.value().to_owned()));
+            }
+        }
+        missing
     }
 
     /// Everything in the Prometheus text format.

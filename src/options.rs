@@ -106,13 +106,18 @@ impl Options {
     }
 }
 
-/// "did you mean 'x'?" for the closest known name within a third of its length.
+/// "did you mean 'x'?" for the closest known name.
 pub fn did_you_mean<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    closest(given, known).map(|name| format!("did you mean '{name}'?"))
+}
+
+/// The closest known name within a third of its length.
+pub fn closest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|name| (distance(given, name), name))
         .filter(|(distance, name)| *distance <= name.len().max(3) / 3)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| format!("did you mean '{name}'?"))
+        .map(|(_, name)| name)
 }
 
 // Levenshtein over one row.
@@ -196,7 +201,8 @@ mod tests {
 
     #[test]
     fn all_problems_are_reported_at_once_with_a_suggestion() {
-        let mut options = given(&[("facilty", "x"), ("framing", "q"), ("zzz", "1"), ("framing", "lf")]);
+        let mut options =
+            given(&[("facilty", "x"), ("framing", "q"), ("zzz", "1"), ("framing", "lf")]);
         options.parsed(&ROWS[1], |_| Err::<(), _>("no".into()));
         let problems: Vec<_> = options.finish(&[ROWS]).iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 4, "{problems:?}");

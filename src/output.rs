@@ -14,11 +14,18 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::metrics::OutputMetrics;
+use crate::net::link::Broken;
 use crate::options::{OptionSpec, Options};
 
 /// What the binary contains: one row per output.
-pub const DRIVERS: &[&Driver] =
-    &[&stdout::DRIVER, &udp::DRIVER, &tcp::DRIVER, &tcp::TLS_DRIVER, &unix::DRIVER];
+pub const DRIVERS: &[&Driver] = &[
+    &stdout::DRIVER,
+    &udp::DRIVER,
+    &tcp::DRIVER,
+    &tcp::TLS_DRIVER,
+    &unix::DRIVER,
+    &unix::STREAM_DRIVER,
+];
 
 /// A boxed future: one per batch, never one per line.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -74,6 +81,8 @@ pub enum Carriage {
     Datagram,
     /// A byte stream: octet counting or line feeds.
     Stream,
+    /// A byte stream whose readers expect line feeds: the local sockets of syslog daemons.
+    Lines,
     /// Text for people and pipes: line feeds, readable encoding by default.
     Text,
 }
@@ -129,6 +138,12 @@ pub trait Output: Send + fmt::Debug {
     /// outstanding: then it only watches the link (and pends for ever where there is none).
     fn acknowledged(&mut self, beyond: u64) -> BoxFuture<'_, Result<u64, Fault>>;
 
+    /// How many acknowledged bytes are to be kept, because a link can break in a way that puts
+    /// them in doubt (`Fault::Retry::unread`).
+    fn keeps_acknowledged(&self) -> usize {
+        0
+    }
+
     /// Ends the link in order: flush, say goodbye, wait for the peer's end. Returns what was
     /// acknowledged by then.
     fn close(&mut self) -> BoxFuture<'_, Result<u64, Fault>>;
@@ -158,6 +173,12 @@ impl Fault {
     /// A fault after which nothing that was acknowledged is in doubt.
     pub fn retry(why: impl Into<String>) -> Self {
         Self::Retry { why: why.into(), after: None, unread: 0 }
+    }
+}
+
+impl From<Broken> for Fault {
+    fn from(broken: Broken) -> Self {
+        Self::Retry { why: broken.why, after: None, unread: broken.unread }
     }
 }
 

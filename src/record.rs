@@ -87,6 +87,15 @@ impl Cursor {
         }
     }
 
+    /// Moves over `lines`, which stand in the order in which they were read.
+    pub fn advance_over(&mut self, lines: &[Line]) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if let Some(line) = lines.iter().rev().find(|line| line.stream == stream) {
+                self.advance(stream, line.mark);
+            }
+        }
+    }
+
     /// The latest stamp of both streams.
     pub fn latest(&self) -> Option<Timestamp> {
         self.marks.iter().flatten().map(|mark| mark.time).max()

@@ -20,10 +20,7 @@ use code::{Production, functions, paths};
 /// Every module and what it may import, in the order of `src/lib.rs`. An entry with `::` allows
 /// that one item. ARCHITECTURE.md shows this table; a failing test prints the block to paste.
 const IMPORTS: &[(&str, &[&str])] = &[
-    (
-        "main",
-        &["admin::probe", "app", "config", "options::Problem"],
-    ),
+    ("main", &["admin::probe", "app", "config", "options::Problem"]),
     ("app", EVERYTHING),
     (
         "config",
@@ -32,23 +29,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "route", "shutdown", "source",
         ],
     ),
-    (
-        "source",
-        &[
-            "assemble", "backoff", "lane", "metrics", "net", "options", "record", "shutdown",
-        ],
-    ),
+    ("source", &["assemble", "backoff", "lane", "metrics", "net", "options", "record", "shutdown"]),
     ("record", &[]),
     ("assemble", &["record"]),
     ("route", &["encode", "metrics", "options", "output"]),
     ("lane", &["metrics", "record"]),
     ("encode", &["options", "output::Carriage", "record"]),
-    (
-        "deliver",
-        &[
-            "backoff", "encode", "lane", "metrics", "output", "record", "shutdown",
-        ],
-    ),
+    ("deliver", &["backoff", "encode", "lane", "metrics", "output", "record", "shutdown"]),
     ("output", &["metrics", "net", "options"]),
     ("options", &[]),
     ("net", &["options"]),
@@ -100,11 +87,7 @@ struct Source {
 impl Source {
     fn new(path: &str, text: &str) -> Self {
         let (path, text) = (path.to_owned(), text.to_owned());
-        Self {
-            path,
-            production: Production::of(&text),
-            text,
-        }
+        Self { path, production: Production::of(&text), text }
     }
 
     /// `src/output/tcp.rs` → output, tcp. Empty for the root of the library.
@@ -119,19 +102,14 @@ impl Source {
     /// Paths into this crate, from its root, with the line they stand in.
     fn imports(&self) -> Vec<(Vec<String>, usize)> {
         let module = self.module();
-        let roots: &[&str] = if self.path == "src/main.rs" {
-            &["downspout"]
-        } else {
-            &["crate", "self", "super"]
-        };
+        let roots: &[&str] =
+            if self.path == "src/main.rs" { &["downspout"] } else { &["crate", "self", "super"] };
         let mut found = Vec::new();
         for path in paths(&self.production.tokens, roots) {
             let (root, mut rest) = path.segments.split_first().unwrap();
             let mut base: Vec<String> = match root.as_str() {
                 "self" => module.clone(),
-                "super" => module
-                    .split_last()
-                    .map_or(Vec::new(), |(_, above)| above.to_vec()),
+                "super" => module.split_last().map_or(Vec::new(), |(_, above)| above.to_vec()),
                 _ => Vec::new(),
             };
             while rest.first().is_some_and(|segment| segment == "super") {
@@ -157,10 +135,9 @@ fn forbidden_imports(source: &Source, table: &[(&str, &[&str])]) -> Vec<String> 
         return Vec::new();
     };
     let Some((_, allowed)) = table.iter().find(|(name, _)| name == own) else {
-        return vec![source.at(
-            1,
-            &format!("`{own}` has no row in IMPORTS of tests/architecture.rs"),
-        )];
+        return vec![
+            source.at(1, &format!("`{own}` has no row in IMPORTS of tests/architecture.rs")),
+        ];
     };
     let allows = |path: &[String]| {
         path[0] == *own
@@ -175,10 +152,7 @@ fn forbidden_imports(source: &Source, table: &[(&str, &[&str])]) -> Vec<String> 
         .iter()
         .filter(|(path, _)| !path.is_empty() && !allows(path))
         .map(|(path, line)| {
-            source.at(
-                *line,
-                &format!("`{own}` may not import `{}`", path.join("::")),
-            )
+            source.at(*line, &format!("`{own}` may not import `{}`", path.join("::")))
         })
         .collect()
 }
@@ -204,10 +178,8 @@ fn known_strangers(source: &Source, siblings: &BTreeSet<String>) -> Vec<String> 
         .iter()
         .filter(|(path, _)| knows(path))
         .map(|(path, line)| {
-            let what = format!(
-                "`{own}` may not know `{}`: what both need goes to `net`",
-                path.join("::")
-            );
+            let what =
+                format!("`{own}` may not know `{}`: what both need goes to `net`", path.join("::"));
             source.at(*line, &what)
         })
         .collect()
@@ -217,10 +189,7 @@ fn excess_lines(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     if source.production.lines > FILE_LINES {
         let lines = source.production.lines;
-        found.push(source.at(
-            1,
-            &format!("{lines} lines without tests, {FILE_LINES} at most"),
-        ));
+        found.push(source.at(1, &format!("{lines} lines without tests, {FILE_LINES} at most")));
     }
     for function in functions(&source.production.tokens) {
         if function.lines > FUNCTION_LINES {
@@ -256,11 +225,7 @@ fn trespasses(source: &Source) -> Vec<String> {
         }
     }
     if source.path != "src/net/kernel.rs" {
-        let unsafes = source
-            .production
-            .tokens
-            .iter()
-            .filter(|token| token.text == "unsafe");
+        let unsafes = source.production.tokens.iter().filter(|token| token.text == "unsafe");
         found.extend(
             unsafes.map(|token| source.at(token.line, "`unsafe` lives in src/net/kernel.rs only")),
         );
@@ -275,18 +240,12 @@ fn missing_header(source: &Source) -> Vec<String> {
     if source.text.starts_with("//! ") || plain_is_enough {
         return Vec::new();
     }
-    vec![source.at(
-        1,
-        "begins without a `//!` header: what it is, what it never does",
-    )]
+    vec![source.at(1, "begins without a `//!` header: what it is, what it never does")]
 }
 
 fn module_file(source: &Source) -> Vec<String> {
     if source.path.ends_with("/mod.rs") {
-        return vec![source.at(
-            1,
-            "is a mod.rs: a module `foo` is foo.rs beside the folder foo",
-        )];
+        return vec![source.at(1, "is a mod.rs: a module `foo` is foo.rs beside the folder foo")];
     }
     Vec::new()
 }
@@ -307,10 +266,7 @@ fn unlisted_outputs(output: &Source, outputs: &BTreeSet<String>) -> Vec<String> 
         .iter()
         .filter(|name| !listed.contains(name.as_str()))
         .map(|name| {
-            output.at(
-                tokens[start].line,
-                &format!("DRIVERS has no row of src/output/{name}.rs"),
-            )
+            output.at(tokens[start].line, &format!("DRIVERS has no row of src/output/{name}.rs"))
         })
         .collect()
 }
@@ -333,9 +289,7 @@ fn cycles(table: &[(&str, &[&str])]) -> Vec<String> {
         .iter()
         .filter(|(_, allowed)| *allowed != EVERYTHING)
         .map(|(name, allowed)| {
-            let modules = allowed
-                .iter()
-                .map(|entry| entry.split("::").next().unwrap());
+            let modules = allowed.iter().map(|entry| entry.split("::").next().unwrap());
             (*name, modules.collect())
         })
         .collect();
@@ -348,10 +302,7 @@ fn cycles(table: &[(&str, &[&str])]) -> Vec<String> {
             .map(|(name, _)| *name)
             .collect();
         if settled.is_empty() {
-            return left
-                .keys()
-                .map(|name| format!("`{name}` is in or above a cycle"))
-                .collect();
+            return left.keys().map(|name| format!("`{name}` is in or above a cycle")).collect();
         }
         left.retain(|name, _| !settled.contains(name));
     }
@@ -378,9 +329,7 @@ fn stale_block(page: &str, table: &[(&str, &[&str])]) -> Vec<String> {
     if page.contains(&block) {
         return Vec::new();
     }
-    vec![format!(
-        "ARCHITECTURE.md has an old table of imports, or none. Paste this:\n\n{block}\n"
-    )]
+    vec![format!("ARCHITECTURE.md has an old table of imports, or none. Paste this:\n\n{block}\n")]
 }
 
 // ── the tree ────────────────────────────────────────────────────────────────────────────────
@@ -391,52 +340,26 @@ fn top() -> PathBuf {
 
 /// What git has or would take, so that nothing ignored counts.
 fn files() -> Vec<String> {
-    let arguments = [
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "-z",
-    ];
-    let listing = Command::new("git")
-        .args(arguments)
-        .current_dir(top())
-        .output()
-        .unwrap();
-    assert!(
-        listing.status.success(),
-        "git ls-files: {}",
-        String::from_utf8_lossy(&listing.stderr)
-    );
+    let arguments = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
+    let listing = Command::new("git").args(arguments).current_dir(top()).output().unwrap();
+    assert!(listing.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listing.stderr));
     let names = String::from_utf8(listing.stdout).unwrap();
     let exists = |name: &&str| top().join(name).is_file();
-    names
-        .split_terminator('\0')
-        .filter(exists)
-        .map(str::to_owned)
-        .collect()
+    names.split_terminator('\0').filter(exists).map(str::to_owned).collect()
 }
 
 fn rust_files() -> Vec<Source> {
     let rust = files().into_iter().filter(|name| {
-        let known = ["src/", "tests/", "benches/"]
-            .iter()
-            .any(|folder| name.starts_with(folder));
-        known
-            && Path::new(name)
-                .extension()
-                .is_some_and(|extension| extension == "rs")
+        let known = ["src/", "tests/", "benches/"].iter().any(|folder| name.starts_with(folder));
+        known && Path::new(name).extension().is_some_and(|extension| extension == "rs")
     });
-    rust.map(|name| Source::new(&name, &fs::read_to_string(top().join(&name)).unwrap()))
-        .collect()
+    rust.map(|name| Source::new(&name, &fs::read_to_string(top().join(&name)).unwrap())).collect()
 }
 
 /// The files of the crate itself, without those that only its tests use.
 fn production_files() -> Vec<Source> {
-    let all: Vec<Source> = rust_files()
-        .into_iter()
-        .filter(|source| source.path.starts_with("src/"))
-        .collect();
+    let all: Vec<Source> =
+        rust_files().into_iter().filter(|source| source.path.starts_with("src/")).collect();
     let for_tests: Vec<Vec<String>> = all
         .iter()
         .flat_map(|source| {
@@ -471,19 +394,13 @@ fn assert_none(found: impl IntoIterator<Item = String>) {
 
 #[test]
 fn every_module_imports_only_what_the_table_allows() {
-    assert_none(
-        production_files()
-            .iter()
-            .flat_map(|source| forbidden_imports(source, IMPORTS)),
-    );
+    assert_none(production_files().iter().flat_map(|source| forbidden_imports(source, IMPORTS)));
 }
 
 #[test]
 fn every_row_of_the_table_is_a_module() {
-    let modules: BTreeSet<String> = production_files()
-        .iter()
-        .filter_map(|source| source.module().first().cloned())
-        .collect();
+    let modules: BTreeSet<String> =
+        production_files().iter().filter_map(|source| source.module().first().cloned()).collect();
     let stale = IMPORTS.iter().filter(|(name, _)| !modules.contains(*name));
     assert_none(
         stale.map(|(name, _)| format!("IMPORTS has a row of `{name}`, which does not exist")),
@@ -523,11 +440,7 @@ fn the_environment_tasks_and_unsafe_have_one_place_each() {
 #[test]
 fn every_file_begins_with_what_it_is() {
     let mut sources = production_files();
-    sources.extend(
-        rust_files()
-            .into_iter()
-            .filter(|source| !source.path.starts_with("src/")),
-    );
+    sources.extend(rust_files().into_iter().filter(|source| !source.path.starts_with("src/")));
     assert_none(sources.iter().flat_map(missing_header));
 }
 
@@ -539,20 +452,15 @@ fn no_module_is_a_mod_rs() {
 #[test]
 fn every_output_is_in_the_table_of_drivers() {
     let sources = production_files();
-    let output = sources
-        .iter()
-        .find(|source| source.path == "src/output.rs")
-        .unwrap();
+    let output = sources.iter().find(|source| source.path == "src/output.rs").unwrap();
     assert_none(unlisted_outputs(output, &children(&sources, "output")));
 }
 
 #[test]
 fn nothing_else_lies_at_the_top() {
     let files = files();
-    let entries: BTreeSet<&str> = files
-        .iter()
-        .map(|file| file.split('/').next().unwrap())
-        .collect();
+    let entries: BTreeSet<&str> =
+        files.iter().map(|file| file.split('/').next().unwrap()).collect();
     assert_none(strays(entries));
 }
 
@@ -571,41 +479,13 @@ fn count(check: impl Fn(&Source) -> Vec<String>, path: &str, text: &str) -> usiz
 fn a_forbidden_import_is_found() {
     let check = |source: &Source| forbidden_imports(source, IMPORTS);
     assert_eq!(count(check, "src/record.rs", "use crate::lane::Lane;"), 1);
-    assert_eq!(
-        count(
-            check,
-            "src/output/tcp.rs",
-            "use crate::{net, record::Chunk};"
-        ),
-        1
-    );
-    assert_eq!(
-        count(
-            check,
-            "src/output/tcp.rs",
-            "fn f() { super::super::deliver::go() }"
-        ),
-        1
-    );
+    assert_eq!(count(check, "src/output/tcp.rs", "use crate::{net, record::Chunk};"), 1);
+    assert_eq!(count(check, "src/output/tcp.rs", "fn f() { super::super::deliver::go() }"), 1);
     assert_eq!(count(check, "src/record.rs", "use super::lane;"), 1);
-    assert_eq!(
-        count(
-            check,
-            "src/main.rs",
-            "fn main() { downspout::deliver::go() }"
-        ),
-        1
-    );
+    assert_eq!(count(check, "src/main.rs", "fn main() { downspout::deliver::go() }"), 1);
     assert_eq!(count(check, "src/metrics.rs", "use crate::*;"), 1);
     assert_eq!(count(check, "src/surprise.rs", ""), 1);
-    assert_eq!(
-        count(
-            check,
-            "src/encode.rs",
-            "use crate::output::{Carriage, Driver};"
-        ),
-        1
-    );
+    assert_eq!(count(check, "src/encode.rs", "use crate::output::{Carriage, Driver};"), 1);
     assert_eq!(count(check, "src/encode/json.rs", "use crate::output;"), 1);
 }
 
@@ -613,19 +493,11 @@ fn a_forbidden_import_is_found() {
 fn an_allowed_import_passes() {
     let check = |source: &Source| forbidden_imports(source, IMPORTS);
     assert_eq!(
-        count(
-            check,
-            "src/encode/json.rs",
-            "use super::Format; use crate::output::Carriage;"
-        ),
+        count(check, "src/encode/json.rs", "use super::Format; use crate::output::Carriage;"),
         0
     );
     assert_eq!(
-        count(
-            check,
-            "src/record/timestamp.rs",
-            "use super::Chunk; use crate::record::Line;"
-        ),
+        count(check, "src/record/timestamp.rs", "use super::Chunk; use crate::record::Line;"),
         0
     );
     assert_eq!(count(check, "src/app.rs", "use crate::deliver;"), 0);
@@ -637,45 +509,23 @@ fn an_allowed_import_passes() {
 fn a_sibling_that_is_known_is_found() {
     let siblings = names(&["tcp", "udp"]);
     let check = |source: &Source| known_strangers(source, &siblings);
-    assert_eq!(
-        count(check, "src/output/udp.rs", "use super::tcp::Link;"),
-        1
-    );
-    assert_eq!(
-        count(check, "src/output/tcp/link.rs", "use crate::output::udp;"),
-        1
-    );
+    assert_eq!(count(check, "src/output/udp.rs", "use super::tcp::Link;"), 1);
+    assert_eq!(count(check, "src/output/tcp/link.rs", "use crate::output::udp;"), 1);
     assert_eq!(count(check, "src/output/udp.rs", "use super::*;"), 1);
     assert_eq!(count(check, "src/output/udp.rs", "use crate::output;"), 1);
     assert_eq!(
-        count(
-            check,
-            "src/output/tcp/link.rs",
-            "use super::Tcp; use crate::output::Fault;"
-        ),
+        count(check, "src/output/tcp/link.rs", "use super::Tcp; use crate::output::Fault;"),
         0
     );
 }
 
 #[test]
 fn a_long_file_and_a_long_function_are_found() {
-    assert_eq!(
-        count(excess_lines, "src/a.rs", &"// x\n".repeat(FILE_LINES)),
-        0
-    );
-    assert_eq!(
-        count(excess_lines, "src/a.rs", &"// x\n".repeat(FILE_LINES + 1)),
-        1
-    );
+    assert_eq!(count(excess_lines, "src/a.rs", &"// x\n".repeat(FILE_LINES)), 0);
+    assert_eq!(count(excess_lines, "src/a.rs", &"// x\n".repeat(FILE_LINES + 1)), 1);
     let function = |lines| format!("fn f() {{\n{}}}\n", "    g();\n".repeat(lines));
-    assert_eq!(
-        count(excess_lines, "src/a.rs", &function(FUNCTION_LINES)),
-        0
-    );
-    assert_eq!(
-        count(excess_lines, "src/a.rs", &function(FUNCTION_LINES + 1)),
-        1
-    );
+    assert_eq!(count(excess_lines, "src/a.rs", &function(FUNCTION_LINES)), 0);
+    assert_eq!(count(excess_lines, "src/a.rs", &function(FUNCTION_LINES + 1)), 1);
 }
 
 #[test]
@@ -692,20 +542,10 @@ fn a_trespass_is_found() {
         assert_eq!(count(trespasses, "src/lane.rs", text), 1, "{text}");
     }
     assert_eq!(count(trespasses, "src/config/env.rs", "use std::env;"), 0);
+    assert_eq!(count(trespasses, "src/shutdown.rs", "use tokio::task::JoinSet;"), 0);
+    assert_eq!(count(trespasses, "src/net/kernel.rs", "fn f() { unsafe { g() } }"), 0);
     assert_eq!(
-        count(trespasses, "src/shutdown.rs", "use tokio::task::JoinSet;"),
-        0
-    );
-    assert_eq!(
-        count(trespasses, "src/net/kernel.rs", "fn f() { unsafe { g() } }"),
-        0
-    );
-    assert_eq!(
-        count(
-            trespasses,
-            "src/lane.rs",
-            "fn f() { tokio::task::yield_now() } // unsafe"
-        ),
+        count(trespasses, "src/lane.rs", "fn f() { tokio::task::yield_now() } // unsafe"),
         0
     );
 }
@@ -713,22 +553,9 @@ fn a_trespass_is_found() {
 #[test]
 fn a_file_without_a_header_is_found() {
     assert_eq!(count(missing_header, "src/lane.rs", "use std::fmt;"), 1);
-    assert_eq!(
-        count(missing_header, "src/lane.rs", "// Only a comment.\n"),
-        1
-    );
-    assert_eq!(
-        count(
-            missing_header,
-            "src/main.rs",
-            "// Arguments to exit code.\n"
-        ),
-        0
-    );
-    assert_eq!(
-        count(missing_header, "src/lane.rs", "//! Bounded queues.\n"),
-        0
-    );
+    assert_eq!(count(missing_header, "src/lane.rs", "// Only a comment.\n"), 1);
+    assert_eq!(count(missing_header, "src/main.rs", "// Arguments to exit code.\n"), 0);
+    assert_eq!(count(missing_header, "src/lane.rs", "//! Bounded queues.\n"), 0);
 }
 
 #[test]

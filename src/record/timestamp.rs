@@ -52,9 +52,8 @@ impl Timestamp {
     /// place from which a log is followed; never to stamp a line that has a stamp.
     #[expect(clippy::disallowed_methods, reason = "the one reader of the time of day")]
     pub fn now() -> Self {
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
     }
 
@@ -168,7 +167,10 @@ mod tests {
     fn reads_what_the_engine_writes() {
         let parsed = Timestamp::parse(b"2026-11-22T22:40:06.063720431Z").unwrap();
         assert_eq!(parsed.nanos(), 1_795_387_206_063_720_431);
-        assert_eq!(Timestamp::parse(b"2026-11-22T22:40:06.1Z").unwrap().subsec_nanos(), 100_000_000);
+        assert_eq!(
+            Timestamp::parse(b"2026-11-22T22:40:06.1Z").unwrap().subsec_nanos(),
+            100_000_000
+        );
         assert_eq!(Timestamp::parse(b"1970-01-01T00:00:00Z").unwrap().nanos(), 0);
     }
 

@@ -30,13 +30,7 @@ pub(crate) struct Function {
 
 /// The tokens of `text`, without comments.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
-    Lexer {
-        rest: text.chars().collect(),
-        at: 0,
-        line: 1,
-        tokens: Vec::new(),
-    }
-    .run()
+    Lexer { rest: text.chars().collect(), at: 0, line: 1, tokens: Vec::new() }.run()
 }
 
 struct Lexer {
@@ -85,11 +79,7 @@ impl Lexer {
     }
 
     fn push(&mut self, text: String, line: usize) {
-        self.tokens.push(Token {
-            text,
-            line,
-            last_line: self.line,
-        });
+        self.tokens.push(Token { text, line, last_line: self.line });
     }
 
     fn block_comment(&mut self) {
@@ -210,11 +200,8 @@ impl Production {
     pub(crate) fn of(text: &str) -> Self {
         let all = tokens(text);
         let words = texts(&all);
-        let mut production = Self {
-            tokens: Vec::new(),
-            lines: text.lines().count(),
-            test_modules: Vec::new(),
-        };
+        let mut production =
+            Self { tokens: Vec::new(), lines: text.lines().count(), test_modules: Vec::new() };
         let mut at = 0;
         while at < all.len() {
             match test_module(&all, &words, at) {
@@ -239,10 +226,7 @@ impl Production {
 
 /// The name of the test module whose attribute starts at `at`, and where its `{` or `;` is.
 fn test_module(all: &[Token], words: &[&str], mut at: usize) -> Option<(String, usize)> {
-    if !words
-        .get(at..)?
-        .starts_with(&["#", "[", "cfg", "(", "test", ")", "]"])
-    {
+    if !words.get(at..)?.starts_with(&["#", "[", "cfg", "(", "test", ")", "]"]) {
         return None;
     }
     // All attributes, then a visibility.
@@ -286,11 +270,7 @@ fn expand(words: &[&str], mut at: usize, prefix: &[String], into: &mut Vec<Vec<S
         Some(&"{") => {
             at += 1;
             while at < words.len() && words[at] != "}" {
-                at = if words[at] == "," {
-                    at + 1
-                } else {
-                    expand(words, at, prefix, into)
-                };
+                at = if words[at] == "," { at + 1 } else { expand(words, at, prefix, into) };
             }
             at + 1
         }
@@ -308,11 +288,7 @@ fn expand(words: &[&str], mut at: usize, prefix: &[String], into: &mut Vec<Vec<S
                 return expand(words, at + 3, &path, into);
             }
             into.push(path);
-            if words.get(at + 1) == Some(&"as") {
-                at + 3
-            } else {
-                at + 1
-            }
+            if words.get(at + 1) == Some(&"as") { at + 3 } else { at + 1 }
         }
     }
 }
@@ -329,11 +305,7 @@ pub(crate) fn functions(tokens: &[Token]) -> Vec<Function> {
         let mut open = at + 2;
         while open < words.len() && !matches!(words[open], "{" | ";") {
             let nested = matches!(words[open], "(" | "[");
-            open = if nested {
-                closing(tokens, open) + 1
-            } else {
-                open + 1
-            };
+            open = if nested { closing(tokens, open) + 1 } else { open + 1 };
         }
         if words.get(open) != Some(&"{") {
             continue;
@@ -345,11 +317,7 @@ pub(crate) fn functions(tokens: &[Token]) -> Vec<Function> {
             .flat_map(|token| token.line..=token.last_line)
             .filter(|line| (first + 1..last).contains(line))
             .collect();
-        found.push(Function {
-            name: (*name).to_owned(),
-            line: tokens[at].line,
-            lines: code.len(),
-        });
+        found.push(Function { name: (*name).to_owned(), line: tokens[at].line, lines: code.len() });
     }
     found
 }
@@ -359,10 +327,7 @@ mod tests {
     use super::*;
 
     fn found(text: &str, roots: &[&str]) -> Vec<String> {
-        paths(&tokens(text), roots)
-            .iter()
-            .map(|path| path.segments.join("::"))
-            .collect()
+        paths(&tokens(text), roots).iter().map(|path| path.segments.join("::")).collect()
     }
 
     #[test]
@@ -379,14 +344,8 @@ mod tests {
     #[test]
     fn groups_are_taken_apart() {
         let text = "use crate::{a, b::{self, C as D, e::*}, f::G};\nlet x = crate::h::<u8>();";
-        let expected = [
-            "crate::a",
-            "crate::b",
-            "crate::b::C",
-            "crate::b::e::*",
-            "crate::f::G",
-            "crate::h",
-        ];
+        let expected =
+            ["crate::a", "crate::b", "crate::b::C", "crate::b::e::*", "crate::f::G", "crate::h"];
         assert_eq!(found(text, &["crate"]), expected);
     }
 
@@ -404,21 +363,14 @@ mod tests {
         assert_eq!(production.test_modules, ["fake"]);
         assert_eq!(production.lines, 7);
         let names = functions(&production.tokens);
-        assert_eq!(
-            names.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
-            ["f"]
-        );
+        assert_eq!(names.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["f"]);
     }
 
     #[test]
     fn only_lines_with_code_count_for_a_function() {
         let text = "trait T { fn no_body(&self) -> [u8; 2]; }\nfn f(g: fn(u8)) -> u8\nwhere\n    X: Y,\n\
                     {\n    // why\n\n    let s = \"a\n    b\";\n    g(1)\n}\n";
-        let expected = Function {
-            name: "f".to_owned(),
-            line: 2,
-            lines: 3,
-        };
+        let expected = Function { name: "f".to_owned(), line: 2, lines: 3 };
         assert_eq!(functions(&tokens(text)), [expected]);
     }
 }

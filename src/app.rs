@@ -1,0 +1,175 @@
+//! Wires the stages once: build, run, stop in reverse. The only module that knows all of them.
+
+mod check;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::admin::{Admin, AdminError};
+use crate::config::{Config, SourceChoice};
+use crate::deliver::{Delivery, Parts};
+use crate::lane::Lanes;
+use crate::options::Problem;
+use crate::shutdown::{Stop, Tasks};
+use crate::source::docker::Docker;
+use crate::source::replay::Replay;
+use crate::source::{Feed, Intake, Source};
+
+pub use check::{Report, check};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything that was read is delivered, or waits in logs that can be read again.
+    Drained,
+    /// The drain time was over first.
+    TimedOut,
+    /// A second signal asked to end at once.
+    Interrupted,
+}
+
+/// A running agent, stage by stage.
+#[derive(Debug)]
+struct App {
+    stop: Stop,
+    sources: Tasks,
+    destinations: Tasks,
+    beside: Tasks,
+    lanes: Vec<Arc<Lanes>>,
+    shutdown_timeout: Duration,
+}
+
+/// Sends our own log to standard error, which a container's runtime keeps.
+pub fn start_log(level: tracing::Level, colour: bool) {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(level)
+        .with_ansi(colour)
+        .with_target(false)
+        .init();
+}
+
+/// Runs the agent until its sources end or a signal comes. Must be called within a runtime.
+pub async fn run(config: Config) -> Result<Ended, Vec<Problem>> {
+    let signals = Signals::new()
+        .map_err(|error| vec![Problem::new(format!("cannot listen for signals: {error}"))])?;
+    let app = App::start(config).await?;
+    Ok(app.supervise(signals).await)
+}
+
+impl App {
+    async fn start(config: Config) -> Result<Self, Vec<Problem>> {
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "downspout starts");
+        tracing::info!(plan = %config.plan, "memory");
+        let metrics = config.metrics.clone();
+        let stop = Stop::new();
+        let destinations = Tasks::new(metrics.tasks().clone());
+        let sources = Tasks::new(metrics.tasks().clone());
+        let beside = Tasks::new(metrics.tasks().clone());
+        if let Some(address) = config.http {
+            let admin = Admin::bind(address, metrics.clone()).await.map_err(unusable)?;
+            tracing::info!(address = %admin.address(), "listening for health checks and scrapes");
+            beside.spawn("admin", admin.serve(beside.clone(), stop.clone()));
+        }
+        let mut lanes = Vec::new();
+        for (route, share) in config.routes.into_iter().zip(&config.plan.destinations) {
+            tracing::info!(destination = %route.name, "route");
+            let lane = Lanes::new(
+                usize::try_from(share.lanes).unwrap_or(usize::MAX),
+                metrics.destination(&route.name),
+            );
+            let delivery = Delivery::new(Parts {
+                name: route.name,
+                lanes: lane.clone(),
+                encoder: route.encoder,
+                output: route.output,
+                window_bytes: route.window_bytes,
+                backoff_max: config.backoff_max,
+            });
+            destinations.spawn("deliver", delivery.run(stop.clone()));
+            lanes.push(lane);
+        }
+        let feed = Feed {
+            intakes: lanes.iter().map(|lanes| Intake::new(lanes.clone())).collect(),
+            tasks: sources.clone(),
+            stop: stop.clone(),
+            metrics: metrics.source().clone(),
+            max_line_bytes: config.max_line_bytes,
+        };
+        let source: Box<dyn Source> = match config.source {
+            SourceChoice::Docker(settings) => Box::new(Docker::new(settings)),
+            SourceChoice::Replay(input, host) => Box::new(Replay::new(input, host)),
+        };
+        sources.spawn("source", source.run(feed));
+        let shutdown_timeout = config.shutdown_timeout;
+        Ok(Self { stop, sources, destinations, beside, lanes, shutdown_timeout })
+    }
+
+    /// Waits for the end of the sources or for a signal, then stops the stages in the order in
+    /// which lines pass them.
+    async fn supervise(self, mut signals: Signals) -> Ended {
+        tokio::select! {
+            () = self.sources.finished() => tracing::info!("the source has ended; draining"),
+            name = signals.next() => {
+                let timeout = self.shutdown_timeout.as_secs_f64();
+                tracing::info!(signal = name, timeout, "stopping: draining what was read");
+            }
+        }
+        self.stop.drain();
+        let ended = tokio::select! {
+            () = self.drain() => Ended::Drained,
+            () = tokio::time::sleep(self.shutdown_timeout) => Ended::TimedOut,
+            name = signals.next() => {
+                tracing::warn!(signal = name, "stopping at once");
+                Ended::Interrupted
+            }
+        };
+        self.stop.quit();
+        // What is left has nothing to wait for any more; a task that hangs must not hang the end.
+        let rest = async {
+            self.destinations.finished().await;
+            self.beside.finished().await;
+        };
+        if tokio::time::timeout(Duration::from_secs(1), rest).await.is_err() {
+            let tasks = self.destinations.alive() + self.beside.alive();
+            tracing::warn!(tasks, "tasks did not end in time");
+        }
+        tracing::info!(?ended, "downspout has stopped");
+        ended
+    }
+
+    async fn drain(&self) {
+        self.sources.finished().await;
+        for lanes in &self.lanes {
+            lanes.close();
+        }
+        self.destinations.finished().await;
+    }
+}
+
+fn unusable(error: AdminError) -> Vec<Problem> {
+    vec![Problem::new(error.to_string())]
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `--check`: connects to Docker and to every destination, sends nothing, says what it found.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::config::{Config, SourceChoice};
+use crate::source::docker;
+
+/// A destination that has not answered by then is reported as silent.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Report {
+    /// One line per thing that was tried.
+    pub text: String,
+    /// Nothing was found wrong.
+    pub good: bool,
+}
+
+/// Tries everything that a run would need.
+pub async fn check(config: Config) -> Report {
+    let mut report = Report { text: String::new(), good: true };
+    report.note("configuration", &Ok("valid".to_owned()));
+    if let SourceChoice::Docker(settings) = &config.source {
+        let found = match tokio::time::timeout(LIMIT, docker::probe(settings)).await {
+            Ok(found) => found,
+            Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
+        };
+        report.note("docker", &found);
+    }
+    for mut route in config.routes {
+        let found = match tokio::time::timeout(LIMIT, route.output.connect()).await {
+            Ok(Ok(peer)) => {
+                // Nothing was sent, so there is nothing that could fail to arrive.
+                drop(tokio::time::timeout(Duration::from_secs(1), route.output.close()).await);
+                Ok(format!("connected to {peer}"))
+            }
+            Ok(Err(fault)) => Err(fault.to_string()),
+            Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
+        };
+        report.note(&route.name, &found);
+    }
+    report
+}
+
+impl Report {
+    fn note(&mut self, what: &str, found: &Result<String, String>) {
+        let (word, text) = match found {
+            Ok(text) => ("ok    ", text),
+            Err(text) => ("FAILED", text),
+        };
+        self.good &= found.is_ok();
+        // Writing to a string cannot fail.
+        writeln!(self.text, "{word} {what}: {text}").ok();
+    }
+}

@@ -1,0 +1,159 @@
+//! The command line, taken apart: sub-command, switches, flags that are settings, route URIs.
+//! Knows nothing of what the values mean.
+
+use std::collections::BTreeMap;
+
+use super::table::{ANY_VALUE, SETTINGS, Setting, TRUE_OR_FALSE};
+use crate::options::{Problem, closest, parse_flag};
+use crate::output::driver;
+
+/// What the arguments ask for.
+#[derive(Debug, Default)]
+pub(super) struct Arguments {
+    pub(super) action: Action,
+    /// Values of the settings given as flags, by the variable's name.
+    pub(super) flags: BTreeMap<&'static str, String>,
+    /// Lists of route URIs.
+    pub(super) routes: Vec<String>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Action {
+    #[default]
+    Run,
+    Check,
+    Healthcheck,
+    Reference,
+    Version,
+    Help,
+}
+
+/// The sub-commands and what they do.
+pub(super) const COMMANDS: [(&str, &str); 2] = [
+    (
+        "healthcheck",
+        "Ask the running agent under DOWNSPOUT_HTTP whether it is well; for HEALTHCHECK.",
+    ),
+    ("reference", "Print the reference of all variables and route options as Markdown."),
+];
+
+/// The switches, which take no value, and what they do.
+pub(super) const SWITCHES: [(&str, &str); 5] = [
+    ("--check", "Check everything, connect to every destination, send nothing, and report."),
+    ("--help", "Print this text."),
+    ("-h", "Print this text."),
+    ("--version", "Print the version."),
+    ("-V", "Print the version."),
+];
+
+impl Arguments {
+    /// Takes all arguments apart; what cannot be understood is in `problems`.
+    pub(super) fn parse(arguments: &[String]) -> Self {
+        let mut parsed = Self::default();
+        let mut rest = arguments.iter().map(String::as_str).peekable();
+        while let Some(argument) = rest.next() {
+            if argument == "--" {
+                rest.by_ref().for_each(|uri| parsed.routes.push(uri.to_owned()));
+            } else if argument.starts_with('-') {
+                parsed.flag(argument, &mut rest);
+            } else {
+                parsed.positional(argument);
+            }
+        }
+        if parsed.action == Action::Healthcheck && !parsed.routes.is_empty() {
+            parsed.problem("healthcheck takes no route URI; leave it out".into());
+        }
+        parsed
+    }
+
+    fn positional(&mut self, text: &str) {
+        match text {
+            "healthcheck" => self.act(Action::Healthcheck),
+            "reference" => self.act(Action::Reference),
+            "" => {}
+            uri if uri.contains(':') || driver(uri).is_some() => self.routes.push(uri.to_owned()),
+            word => {
+                let hint = closest(word, COMMANDS.into_iter().map(|(name, _)| name))
+                    .map_or_else(String::new, |name| format!("did you mean '{name}'? "));
+                let word = word.escape_debug();
+                self.problem(format!(
+                    "unknown command '{word}'; {hint}A route looks like \
+                     syslog+tcp://logs.example.com:514"
+                ));
+            }
+        }
+    }
+
+    fn flag<'a>(
+        &mut self,
+        argument: &'a str,
+        rest: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
+    ) {
+        let (name, value) =
+            argument.split_once('=').map_or((argument, None), |(name, value)| (name, Some(value)));
+        if let Some(action) = switch(name) {
+            match value {
+                Some(_) => self.problem(format!("{name} takes no value; write {name}")),
+                None => self.act(action),
+            }
+            return;
+        }
+        let Some(setting) = setting(name) else {
+            return self.unknown(name);
+        };
+        let value = match (value, setting.unit) {
+            (Some(value), _) => Some(value),
+            (None, ANY_VALUE) => Some("1"),
+            (None, TRUE_OR_FALSE) => rest.next_if(|next| parse_flag(next).is_ok()).or(Some("true")),
+            (None, _) => rest.next_if(|next| !next.starts_with("--")),
+        };
+        let Some(value) = value else {
+            return self.problem(format!("{name} needs a value; write {name}={}", setting.unit));
+        };
+        if self.flags.insert(setting.name, value.to_owned()).is_some() {
+            self.problem(format!("{name} is given twice; keep one of them"));
+        }
+    }
+
+    fn unknown(&mut self, name: &str) {
+        let switches = SWITCHES.iter().filter_map(|(name, _)| name.strip_prefix("--"));
+        let names: Vec<String> =
+            settings().map(|(flag, _)| flag).chain(switches.map(str::to_owned)).collect();
+        let given = name.trim_start_matches('-');
+        let hint = closest(given, names.iter().map(String::as_str)).map_or_else(
+            || "downspout --help lists all".to_owned(),
+            |name| format!("did you mean --{name}?"),
+        );
+        self.problem(format!("unknown flag {}; {hint}", name.escape_debug()));
+    }
+
+    // The later variants of `Action` win: who asks for help gets it whatever else is there.
+    fn act(&mut self, action: Action) {
+        self.action = self.action.max(action);
+    }
+
+    fn problem(&mut self, text: String) {
+        self.problems.push(Problem::new(text));
+    }
+}
+
+/// The settings that are flags, with the flag's name without dashes.
+pub(super) fn settings() -> impl Iterator<Item = (String, &'static Setting)> {
+    SETTINGS.iter().filter_map(|setting| Some((setting.flag()?, setting)))
+}
+
+fn setting(name: &str) -> Option<&'static Setting> {
+    let given = name.strip_prefix("--")?;
+    settings().find(|(flag, _)| flag == given).map(|(_, setting)| setting)
+}
+
+fn switch(name: &str) -> Option<Action> {
+    match name {
+        "--check" => Some(Action::Check),
+        "--help" | "-h" => Some(Action::Help),
+        "--version" | "-V" => Some(Action::Version),
+        _ => None,
+    }
+}

@@ -1,0 +1,188 @@
+//! The settings while they are being read: one function per row of the table, value to field.
+//! Never sees where a value came from.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::Level;
+
+use crate::options::{parse_bytes, parse_duration, parse_flag};
+use crate::route;
+use crate::source::replay::Input;
+
+const MIN_MEMORY: u64 = 16 << 20;
+const MIN_LINE: u64 = 1 << 10;
+const MAX_LINE: u64 = 16 << 20;
+const MIN_TIME: Duration = Duration::from_millis(10);
+const MAX_TIME: Duration = Duration::from_hours(1);
+/// RFC 5424 section 6: HOSTNAME.
+const MAX_HOSTNAME_BYTES: usize = 255;
+
+/// Values of the settings. Made by applying the table's defaults, then what was given.
+#[derive(Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
+pub(crate) struct Draft {
+    pub(crate) routes: Vec<String>,
+    /// `None` for Docker.
+    pub(crate) replay: Option<Input>,
+    pub(crate) docker_host: Option<String>,
+    pub(crate) docker_tls_verify: bool,
+    pub(crate) docker_cert_path: Option<PathBuf>,
+    pub(crate) docker_api_version: Option<String>,
+    pub(crate) hostname: Option<String>,
+    pub(crate) backlog: bool,
+    pub(crate) attach: bool,
+    pub(crate) follow_shipped: bool,
+    pub(crate) memory_limit: u64,
+    pub(crate) max_line_bytes: usize,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) backoff_max: Duration,
+    pub(crate) http: Option<SocketAddr>,
+    /// `None` until the default is applied.
+    pub(crate) log_level: Option<Level>,
+    pub(crate) no_color: bool,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a row of the table")]
+pub(super) fn routes(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.routes.extend(route::split_list(text).map(str::to_owned));
+    Ok(())
+}
+
+pub(super) fn source(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.replay = match text.strip_prefix("replay:") {
+        Some("-") => Some(Input::Stdin),
+        Some(path) if !path.is_empty() => Some(Input::File(path.into())),
+        None if text == "docker" => None,
+        _ => return Err("expected docker, replay:PATH, or replay:- for standard input".into()),
+    };
+    Ok(())
+}
+
+// May hold a password, which is why no error repeats any of it.
+pub(super) fn docker_host(draft: &mut Draft, text: &str) -> Result<(), String> {
+    let expected = "expected unix:///PATH or tcp://HOST:PORT, such as unix:///var/run/docker.sock";
+    let known = match text.split_once("://") {
+        Some(("unix", path)) => Path::new(path).is_absolute(),
+        Some(("tcp" | "http" | "https", place)) => {
+            route::host_and_port(place.strip_suffix('/').unwrap_or(place)).is_ok()
+        }
+        Some(("ssh", _)) => {
+            return Err(format!("ssh:// is not supported; forward the socket, then {expected}"));
+        }
+        _ => false,
+    };
+    draft.docker_host = Some(text.to_owned());
+    if known { Ok(()) } else { Err(expected.into()) }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a row of the table")]
+pub(super) fn docker_tls_verify(draft: &mut Draft, _any: &str) -> Result<(), String> {
+    draft.docker_tls_verify = true;
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a row of the table")]
+pub(super) fn docker_cert_path(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.docker_cert_path = Some(text.into());
+    Ok(())
+}
+
+pub(super) fn docker_api_version(draft: &mut Draft, text: &str) -> Result<(), String> {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    match text.split_once('.') {
+        Some((major, minor)) if number(major) && number(minor) && text.len() <= 16 => {
+            draft.docker_api_version = Some(text.to_owned());
+            Ok(())
+        }
+        _ => Err("expected a version such as 1.41".into()),
+    }
+}
+
+pub(super) fn hostname(draft: &mut Draft, text: &str) -> Result<(), String> {
+    if text.len() > MAX_HOSTNAME_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("expected 1 to 255 printable ASCII characters without blanks".into());
+    }
+    draft.hostname = Some(text.to_owned());
+    Ok(())
+}
+
+pub(super) fn backlog(draft: &mut Draft, text: &str) -> Result<(), String> {
+    parse_flag(text).map(|flag| draft.backlog = flag)
+}
+
+pub(super) fn attach(draft: &mut Draft, text: &str) -> Result<(), String> {
+    parse_flag(text).map(|flag| draft.attach = flag)
+}
+
+pub(super) fn shipped_drivers(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.follow_shipped = match text {
+        "skip" => false,
+        "follow" => true,
+        _ => return Err("expected skip or follow".into()),
+    };
+    Ok(())
+}
+
+pub(super) fn memory_limit(draft: &mut Draft, text: &str) -> Result<(), String> {
+    let bytes = parse_bytes(text)?;
+    if bytes < MIN_MEMORY {
+        return Err("expected 16MiB or more".into());
+    }
+    draft.memory_limit = bytes;
+    Ok(())
+}
+
+pub(super) fn max_line_bytes(draft: &mut Draft, text: &str) -> Result<(), String> {
+    let bytes = parse_bytes(text)?;
+    draft.max_line_bytes = usize::try_from(bytes)
+        .ok()
+        .filter(|_| (MIN_LINE..=MAX_LINE).contains(&bytes))
+        .ok_or("expected 1KiB to 16MiB")?;
+    Ok(())
+}
+
+pub(super) fn shutdown_timeout(draft: &mut Draft, text: &str) -> Result<(), String> {
+    within_limits(text).map(|time| draft.shutdown_timeout = time)
+}
+
+pub(super) fn backoff_max(draft: &mut Draft, text: &str) -> Result<(), String> {
+    within_limits(text).map(|time| draft.backoff_max = time)
+}
+
+pub(super) fn http(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.http = match text {
+        "off" => None,
+        address => Some(address.parse().map_err(
+            |_| "expected an IP address and a port such as 0.0.0.0:9514 or [::]:9514, or off",
+        )?),
+    };
+    Ok(())
+}
+
+pub(super) fn log_level(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.log_level = Some(match text.to_ascii_lowercase().as_str() {
+        "error" => Level::ERROR,
+        "warn" => Level::WARN,
+        "info" => Level::INFO,
+        "debug" => Level::DEBUG,
+        "trace" => Level::TRACE,
+        _ => return Err("expected error, warn, info, debug or trace".into()),
+    });
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a row of the table")]
+pub(super) fn no_color(draft: &mut Draft, _any: &str) -> Result<(), String> {
+    draft.no_color = true;
+    Ok(())
+}
+
+fn within_limits(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    if !(MIN_TIME..=MAX_TIME).contains(&time) {
+        return Err("expected 10ms to 1h".into());
+    }
+    Ok(time)
+}

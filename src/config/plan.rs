@@ -1,0 +1,183 @@
+//! The memory plan: one number for the process, split before anything runs. Allocates nothing.
+
+use std::fmt;
+
+use crate::options::Problem;
+
+/// Code, runtime, TLS roots, control plane and metrics, measured on an idle agent with room for
+/// the read buffers of followers.
+const FIXED_BYTES: u64 = 12 << 20;
+/// Table of what the peer may not have read: bytes sent to cursors.
+const REPLAY_BYTES: u64 = 256 << 10;
+/// The batch being encoded.
+const BATCH_BYTES: u64 = 128 << 10;
+/// Below this much a destination cannot keep its peer busy while it reads.
+const LEAST_LANE_BYTES: u64 = 1 << 20;
+
+/// How `DOWNSPOUT_MEMORY_LIMIT` is spent. A plan that exists fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The whole process, in bytes.
+    pub limit: u64,
+    /// What it costs with no destination at all, in bytes.
+    pub fixed: u64,
+    /// One share per destination, in the order of the routes.
+    pub destinations: Vec<Share>,
+}
+
+/// What one destination may use, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The route's name.
+    pub name: String,
+    /// Lines read and waiting.
+    pub lanes: u64,
+    /// Frames sent and not acknowledged.
+    pub window: u64,
+    /// The table that a replay needs.
+    pub replay: u64,
+    /// The batch being encoded.
+    pub batch: u64,
+}
+
+impl Share {
+    /// Everything together.
+    pub fn total(&self) -> u64 {
+        self.lanes + self.overhead()
+    }
+
+    fn overhead(&self) -> u64 {
+        self.window + self.replay + self.batch
+    }
+}
+
+impl Plan {
+    /// Splits `limit` over destinations given by name and window. Refused if the lanes of one
+    /// would get less than 1 MiB or less than the longest line.
+    pub fn new(
+        limit: u64,
+        longest_line: usize,
+        destinations: impl IntoIterator<Item = (String, usize)>,
+    ) -> Result<Self, Problem> {
+        let mut shares: Vec<Share> = destinations
+            .into_iter()
+            .map(|(name, window)| Share {
+                name,
+                lanes: 0,
+                window: window as u64,
+                replay: REPLAY_BYTES,
+                batch: BATCH_BYTES,
+            })
+            .collect();
+        let count = shares.len() as u64;
+        let overhead = shares.iter().map(Share::overhead).sum::<u64>();
+        let least = LEAST_LANE_BYTES.max(longest_line as u64);
+        let lanes = limit.saturating_sub(FIXED_BYTES + overhead) / count.max(1);
+        if lanes < least {
+            let needed = (FIXED_BYTES + overhead + count * least).div_ceil(1 << 20);
+            return Err(Problem::new(format!(
+                "DOWNSPOUT_MEMORY_LIMIT={}: too little for {count} destination(s): {} fixed and {} \
+                 for windows, replay and batches leave {} for the waiting lines of each, and {} is \
+                 the least (1 MiB, or DOWNSPOUT_MAX_LINE_BYTES); set {needed}MiB or more, or use \
+                 fewer routes or a smaller window=",
+                Bytes(limit),
+                Bytes(FIXED_BYTES),
+                Bytes(overhead),
+                Bytes(lanes),
+                Bytes(least),
+            )));
+        }
+        for share in &mut shares {
+            share.lanes = lanes;
+        }
+        Ok(Self { limit, fixed: FIXED_BYTES, destinations: shares })
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} fixed", Bytes(self.limit), Bytes(self.fixed))?;
+        for share in &self.destinations {
+            let Share { name, lanes, window, replay, batch } = share;
+            write!(
+                f,
+                " + {name} {} (lanes {}, window {}, replay {}, batch {})",
+                Bytes(share.total()),
+                Bytes(*lanes),
+                Bytes(*window),
+                Bytes(*replay),
+                Bytes(*batch),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+// A count of bytes for people, with at most one decimal, rounded down.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, name) = match self.0 {
+            0..1_024 => return write!(f, "{} bytes", self.0),
+            1_024..1_048_576 => (1 << 10, "KiB"),
+            _ => (1 << 20, "MiB"),
+        };
+        let tenth = self.0 % unit * 10 / unit;
+        match tenth {
+            0 => write!(f, "{} {name}", self.0 / unit),
+            _ => write!(f, "{}.{tenth} {name}", self.0 / unit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn plan(limit: u64, line: usize, windows: &[usize]) -> Result<Plan, String> {
+        let named = |(at, window): (usize, &usize)| (format!("r{at}"), *window);
+        Plan::new(limit, line, windows.iter().enumerate().map(named))
+            .map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn the_parts_never_exceed_the_limit_and_the_lanes_share_the_rest_evenly() {
+        for windows in [&[256 << 10][..], &[16 << 10, 1 << 20, 99_999]] {
+            let plan = plan(64 * MIB, 1 << 20, windows).unwrap();
+            let shares = &plan.destinations;
+            let total = plan.fixed + shares.iter().map(Share::total).sum::<u64>();
+            assert!(total <= plan.limit && plan.limit - total < shares.len() as u64, "{plan}");
+            assert!(shares.iter().all(|share| share.lanes == shares[0].lanes), "{plan}");
+        }
+    }
+
+    #[test]
+    fn it_reads_as_a_sum() {
+        assert_eq!(
+            plan(64 * MIB, 1 << 20, &[256 << 10]).unwrap().to_string(),
+            "64 MiB = 12 MiB fixed + r0 52 MiB (lanes 51.3 MiB, window 256 KiB, replay 256 KiB, \
+             batch 128 KiB)"
+        );
+        assert_eq!(Bytes(1023).to_string(), "1023 bytes");
+        assert_eq!(Bytes(MIB - 1).to_string(), "1023.9 KiB");
+    }
+
+    #[test]
+    fn what_cannot_fit_is_refused_with_the_numbers_and_the_cure() {
+        let windows = [256 << 10; 4];
+        assert_eq!(
+            plan(16 * MIB, 4096, &windows).unwrap_err(),
+            "DOWNSPOUT_MEMORY_LIMIT=16 MiB: too little for 4 destination(s): 12 MiB fixed and 2.5 \
+             MiB for windows, replay and batches leave 384 KiB for the waiting lines of each, and 1 \
+             MiB is the least (1 MiB, or DOWNSPOUT_MAX_LINE_BYTES); set 19MiB or more, or use fewer \
+             routes or a smaller window="
+        );
+        assert!(plan(19 * MIB, 4096, &windows).is_ok());
+        // A lane that cannot hold the longest line would wait for ever.
+        assert!(plan(19 * MIB, 2 << 20, &windows).is_err());
+        assert!(plan(16 * MIB, 4096, &[64 << 20]).is_err());
+    }
+}

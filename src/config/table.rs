@@ -1,0 +1,113 @@
+//! The table of settings: parsing, flags, `--help` and the reference are all made from it.
+//! Never reads the environment itself.
+
+use super::draft::{self, Draft};
+
+/// One setting: a variable, a flag, a row of the help.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    /// The variable's name.
+    pub(crate) name: &'static str,
+    /// The default as a user would write it, applied like any value; empty for none, then the
+    /// help says what happens without.
+    pub(crate) default: &'static str,
+    /// What values look like.
+    pub(crate) unit: &'static str,
+    /// Full sentences, with the limits.
+    pub(crate) help: &'static str,
+    /// Whether the value may hold a password: then no error shows it.
+    pub(crate) secret: bool,
+    /// Parses a value into the draft. An error says what is expected; that of a secret setting
+    /// never quotes the value. `None` where a library reads the variable itself.
+    pub(crate) apply: Option<Apply>,
+}
+
+/// Parses a value into the draft.
+pub(crate) type Apply = fn(&mut Draft, &str) -> Result<(), String>;
+
+/// What marks the variables that are all ours.
+pub(crate) const PREFIX: &str = "DOWNSPOUT_";
+/// Unit of a setting that is true or false; its flag may stand alone.
+pub(crate) const TRUE_OR_FALSE: &str = "true|false";
+/// Unit of a setting that only asks whether there is a value; its flag stands alone.
+pub(crate) const ANY_VALUE: &str = "any value";
+
+/// The two variables that hold routes.
+pub(crate) const ROUTES: [&str; 2] = ["ROUTE_URIS", "DOWNSPOUT_ROUTES"];
+
+impl Setting {
+    /// The flag without its dashes: `DOWNSPOUT_MEMORY_LIMIT` is `memory-limit`.
+    pub(crate) fn flag(&self) -> Option<String> {
+        self.apply?;
+        let short = self.name.strip_prefix(PREFIX).unwrap_or(self.name);
+        Some(short.to_ascii_lowercase().replace('_', "-"))
+    }
+}
+
+const fn row(
+    name: &'static str,
+    default: &'static str,
+    unit: &'static str,
+    apply: Apply,
+    help: &'static str,
+) -> Setting {
+    Setting { name, default, unit, help, secret: false, apply: Some(apply) }
+}
+
+const fn secret(setting: Setting) -> Setting {
+    Setting { secret: true, ..setting }
+}
+
+const fn read_by_a_library(name: &'static str, help: &'static str) -> Setting {
+    Setting { name, default: "", unit: "path", help, secret: false, apply: None }
+}
+
+/// All settings, in the order of the help.
+#[rustfmt::skip]
+pub(crate) const SETTINGS: &[Setting] = &[
+    secret(row("DOWNSPOUT_ROUTES", "", "URI,URI…", draft::routes,
+        "Where lines go. Route URIs given as arguments replace these; without any, stdout://.")),
+    secret(row("ROUTE_URIS", "", "URI,URI…", draft::routes,
+        "The same under the name that logspout uses; where both are set, both are used.")),
+    row("DOWNSPOUT_SOURCE", "docker", "docker|replay:PATH|replay:-", draft::source,
+        "Where lines come from: Docker, or the lines of a file or of standard input."),
+    secret(row("DOCKER_HOST", "", "unix:///PATH|tcp://HOST:PORT", draft::docker_host,
+        "Where Docker listens. Unset: unix:///var/run/docker.sock, or /tmp/docker.sock where \
+         only that exists.")),
+    row("DOCKER_TLS_VERIFY", "", ANY_VALUE, draft::docker_tls_verify,
+        "Talk TLS to a tcp:// Docker and check its certificate."),
+    row("DOCKER_CERT_PATH", "", "path", draft::docker_cert_path,
+        "Folder with ca.pem, cert.pem and key.pem for a tcp:// Docker; unset: $HOME/.docker. \
+         Set without DOCKER_TLS_VERIFY, TLS is used and Docker's certificate is not checked, \
+         as Docker's own clients do."),
+    row("DOCKER_API_VERSION", "", "version", draft::docker_api_version,
+        "Docker API version such as 1.41. Unset, it is negotiated."),
+    row("DOWNSPOUT_HOSTNAME", "", "name", draft::hostname,
+        "Host name in the lines shipped. Unset, it is the one that Docker reports."),
+    row("DOWNSPOUT_BACKLOG", "false", TRUE_OR_FALSE, draft::backlog,
+        "Ship what containers that already run at the start have printed before it. \
+         Otherwise they are followed from then on."),
+    row("DOWNSPOUT_ATTACH", "false", TRUE_OR_FALSE, draft::attach,
+        "Follow containers whose log driver is 'none' by attaching to them."),
+    row("DOWNSPOUT_SHIPPED_DRIVERS", "skip", "skip|follow", draft::shipped_drivers,
+        "Containers whose own log driver already ships: awslogs, etwlogs, fluentd, gcplogs, \
+         gelf, logentries, splunk, syslog."),
+    row("DOWNSPOUT_MEMORY_LIMIT", "64MiB", "bytes", draft::memory_limit,
+        "Resident memory that the whole process aims for, 16MiB or more."),
+    row("DOWNSPOUT_MAX_LINE_BYTES", "1MiB", "bytes", draft::max_line_bytes,
+        "Longest line, from 1KiB to 16MiB. A longer one is shipped in parts."),
+    row("DOWNSPOUT_SHUTDOWN_TIMEOUT", "8s", "duration", draft::shutdown_timeout,
+        "Time to deliver what was read after SIGTERM, from 10ms to 1h."),
+    row("DOWNSPOUT_BACKOFF_MAX", "30s", "duration", draft::backoff_max,
+        "Longest pause between two attempts to reach Docker or a destination, from 10ms to 1h."),
+    row("DOWNSPOUT_HTTP", "0.0.0.0:9514", "ADDRESS:PORT|off", draft::http,
+        "Where health checks and metrics are served. Port 0 takes a free one."),
+    row("DOWNSPOUT_LOG_LEVEL", "info", "error|warn|info|debug|trace", draft::log_level,
+        "Level of the agent's own log on standard error."),
+    row("NO_COLOR", "", ANY_VALUE, draft::no_color,
+        "Print without colours, on a terminal too."),
+    read_by_a_library("SSL_CERT_FILE",
+        "Certificates of the authorities that TLS trusts, in one PEM file. No flag, no file variable."),
+    read_by_a_library("SSL_CERT_DIR",
+        "Folders of such certificates, with ':' between them. No flag, no file variable."),
+];

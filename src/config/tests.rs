@@ -1,0 +1,441 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::arguments::{SWITCHES, settings};
+use super::table::{SETTINGS, Setting};
+use super::*;
+
+type Variables = BTreeMap<String, String>;
+
+fn variables(pairs: &[(&str, &str)]) -> Variables {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn words(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn run(pairs: &[(&str, &str)], arguments: &[&str]) -> Config {
+    match parse(&variables(pairs), &words(arguments)) {
+        Ok(Command::Run(config)) => *config,
+        other => panic!("{pairs:?} {arguments:?}: {other:?}"),
+    }
+}
+
+fn problems(pairs: &[(&str, &str)], arguments: &[&str]) -> Vec<String> {
+    let refused = parse(&variables(pairs), &words(arguments)).unwrap_err();
+    refused.iter().map(ToString::to_string).collect()
+}
+
+fn docker_of(pairs: &[(&str, &str)]) -> DockerSettings {
+    match run(pairs, &[]).source {
+        SourceChoice::Docker(settings) => settings,
+        other @ SourceChoice::Replay(_) => panic!("{other:?}"),
+    }
+}
+
+fn names(config: &Config) -> Vec<&str> {
+    config.routes.iter().map(|route| route.name.as_str()).collect()
+}
+
+#[test]
+fn without_any_setting_docker_goes_to_standard_output() {
+    let config = run(&[], &[]);
+    assert_eq!(names(&config), ["stdout://"]);
+    assert!(matches!(&config.source, SourceChoice::Docker(docker)
+    if *docker == DockerSettings {
+        endpoint_text: docker.endpoint_text.clone(),
+        tls: None,
+        api_version: None,
+        hostname: None,
+        backlog: false,
+        attach: false,
+        follow_shipped: false,
+    }));
+    assert_eq!(config.memory_limit, 64 << 20);
+    assert_eq!(config.max_line_bytes, 1 << 20);
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(8));
+    assert_eq!(config.backoff_max, Duration::from_secs(30));
+    assert_eq!(config.http, "0.0.0.0:9514".parse().ok());
+    assert_eq!(config.log_level, Level::INFO);
+    assert!(!config.colour);
+}
+
+#[test]
+fn every_variable_reaches_its_field() {
+    let config = run(
+        &[
+            ("DOWNSPOUT_MEMORY_LIMIT", "32MiB"),
+            ("DOWNSPOUT_MAX_LINE_BYTES", "4KiB"),
+            ("DOWNSPOUT_SHUTDOWN_TIMEOUT", "500ms"),
+            ("DOWNSPOUT_BACKOFF_MAX", "1m"),
+            ("DOWNSPOUT_HTTP", "[::1]:0"),
+            ("DOWNSPOUT_LOG_LEVEL", "Debug"),
+            ("DOWNSPOUT_SOURCE", "replay:/a/b"),
+        ],
+        &[],
+    );
+    assert_eq!((config.memory_limit, config.plan.limit), (32 << 20, 32 << 20));
+    assert_eq!(config.max_line_bytes, 4096);
+    assert_eq!(config.shutdown_timeout, Duration::from_millis(500));
+    assert_eq!(config.backoff_max, Duration::from_mins(1));
+    assert_eq!(config.http, "[::1]:0".parse().ok());
+    assert_eq!(config.log_level, Level::DEBUG);
+    assert_eq!(config.source, SourceChoice::Replay(Input::File("/a/b".into())));
+    assert_eq!(run(&[("DOWNSPOUT_HTTP", "off")], &[]).http, None);
+    let input = run(&[("DOWNSPOUT_SOURCE", "replay:-")], &[]).source;
+    assert_eq!(input, SourceChoice::Replay(Input::Stdin));
+    assert_eq!(
+        docker_of(&[
+            ("DOCKER_HOST", "tcp://[::1]:2376"),
+            ("DOCKER_TLS_VERIFY", "0"),
+            ("DOCKER_CERT_PATH", "/certs"),
+            ("DOCKER_API_VERSION", "1.41"),
+            ("DOWNSPOUT_HOSTNAME", "node-1"),
+            ("DOWNSPOUT_BACKLOG", "true"),
+            ("DOWNSPOUT_ATTACH", "yes"),
+            ("DOWNSPOUT_SHIPPED_DRIVERS", "follow"),
+        ]),
+        DockerSettings {
+            endpoint_text: "tcp://[::1]:2376".into(),
+            tls: Some(("/certs".into(), true)),
+            api_version: Some("1.41".into()),
+            hostname: Some("node-1".into()),
+            backlog: true,
+            attach: true,
+            follow_shipped: true,
+        }
+    );
+}
+
+#[test]
+fn docker_is_found_as_its_own_clients_find_it() {
+    let only = |present: &'static str| default_endpoint(move |path| path == Path::new(present));
+    assert_eq!(only(SOCKET), "unix:///var/run/docker.sock");
+    assert_eq!(only(OLD_SOCKET), "unix:///tmp/docker.sock");
+    assert_eq!(only("/neither"), "unix:///var/run/docker.sock");
+    assert_eq!(default_endpoint(|_| true), "unix:///var/run/docker.sock");
+
+    let tcp = ("DOCKER_HOST", "tcp://docker:2376");
+    let (verify, home) = (("DOCKER_TLS_VERIFY", "1"), ("HOME", "/home/me"));
+    assert_eq!(docker_of(&[tcp, home]).tls, None);
+    assert_eq!(docker_of(&[tcp, home, verify]).tls, Some(("/home/me/.docker".into(), true)));
+    let unchecked = docker_of(&[tcp, ("DOCKER_CERT_PATH", "/c")]).tls;
+    assert_eq!(unchecked, Some(("/c".into(), false)));
+    let unix = ("DOCKER_HOST", "unix:///run/d.sock");
+    assert_eq!(docker_of(&[unix, verify]).tls, None);
+    let https = docker_of(&[("DOCKER_HOST", "https://docker:1"), home]).tls;
+    assert_eq!(https, Some(("/home/me/.docker".into(), true)));
+    let homeless = problems(&[tcp, verify], &[]);
+    assert!(homeless[0].starts_with("DOCKER_CERT_PATH: TLS to Docker needs it"), "{homeless:?}");
+}
+
+#[test]
+fn arguments_win_over_variables_and_variables_over_defaults() {
+    let variable = ("DOWNSPOUT_MEMORY_LIMIT", "32MiB");
+    assert_eq!(run(&[variable], &["--memory-limit=48MiB"]).memory_limit, 48 << 20);
+    assert_eq!(run(&[variable], &["--memory-limit", "48MiB"]).memory_limit, 48 << 20);
+    assert_eq!(run(&[variable], &["--memory-limit="]).memory_limit, 32 << 20);
+    assert_eq!(run(&[("DOWNSPOUT_MEMORY_LIMIT", "")], &[]).memory_limit, 64 << 20);
+
+    let routes = [
+        ("ROUTE_URIS", "syslog+tcp://a:1, syslog+tcp://b:1"),
+        ("DOWNSPOUT_ROUTES", "syslog+tcp://c:1"),
+    ];
+    let mut both = names(&run(&routes, &[])).join(" ");
+    assert!(both.contains("a:1") && both.contains("b:1") && both.contains("c:1"), "{both}");
+    both = names(&run(&routes, &["stdout://,syslog+tcp://d:1", "syslog+tcp://e:1"])).join(" ");
+    assert_eq!(both, "stdout:// syslog+tcp://d:1 syslog+tcp://e:1");
+    assert_eq!(names(&run(&routes, &["--routes", "syslog+tcp://f:1"])), ["syslog+tcp://f:1"]);
+    assert_eq!(names(&run(&routes, &["--", "stdout://"])), ["stdout://"]);
+}
+
+#[test]
+fn flags_of_true_and_false_may_stand_alone() {
+    let backlog = |arguments: &[&str]| match run(&[], arguments).source {
+        SourceChoice::Docker(docker) => (docker.backlog, docker.attach),
+        SourceChoice::Replay(_) => panic!(),
+    };
+    assert_eq!(backlog(&["--backlog", "stdout://"]), (true, false));
+    assert_eq!(backlog(&["--backlog", "--attach"]), (true, true));
+    assert_eq!(backlog(&["--backlog", "off", "--attach=yes"]), (false, true));
+    // A flag that only asks for presence takes no word from the routes.
+    let config = run(&[], &["--no-color", "stdout://"]);
+    assert_eq!(names(&config), ["stdout://"]);
+}
+
+#[test]
+fn a_value_can_come_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("limit");
+    let file = path.to_str().unwrap();
+    std::fs::write(&path, "32MiB\r\n").unwrap();
+    let by_file = ("DOWNSPOUT_MEMORY_LIMIT_FILE", file);
+    assert_eq!(run(&[by_file], &[]).memory_limit, 32 << 20);
+    assert_eq!(run(&[by_file], &["--memory-limit=48MiB"]).memory_limit, 48 << 20);
+    assert_eq!(
+        problems(&[by_file, ("DOWNSPOUT_MEMORY_LIMIT", "48MiB")], &[]),
+        ["DOWNSPOUT_MEMORY_LIMIT and DOWNSPOUT_MEMORY_LIMIT_FILE are both set; keep one of them"]
+    );
+
+    std::fs::write(&path, "s3cret\n").unwrap();
+    assert_eq!(
+        problems(&[by_file], &[]),
+        [format!(
+            "DOWNSPOUT_MEMORY_LIMIT_FILE={file}: what the file holds is wrong; expected bytes, such as 64MiB"
+        )]
+    );
+    std::fs::write(&path, vec![b'1'; (1 << 20) + 1]).unwrap();
+    assert!(problems(&[by_file], &[])[0].contains("more than 1MiB"));
+    let missing = problems(&[("ROUTE_URIS_FILE", "/no/such/file")], &[]);
+    assert!(missing[0].starts_with("ROUTE_URIS_FILE=/no/such/file: cannot be read"), "{missing:?}");
+
+    std::fs::write(&path, "stdout://\nsyslog+tcp://a:1\n").unwrap();
+    let config = run(&[("DOWNSPOUT_ROUTES_FILE", file)], &[]);
+    assert_eq!(names(&config), ["stdout://", "syslog+tcp://a:1"]);
+}
+
+#[test]
+fn what_nobody_knows_is_refused_with_a_suggestion() {
+    assert_eq!(
+        problems(
+            &[
+                ("DOWNSPOUT_MEMROY_LIMIT", "1"),
+                ("DOWNSPOUT_BACKLOK_FILE", "1"),
+                ("DOWNSPOUT_QQQ", "1"),
+                ("DOWNSPOUT_EMPTY", ""),
+                ("ELSEWHERE", "1"),
+            ],
+            &["--memroy-limit=1", "--hlp", "-x", "healthchek", "--check=1"]
+        ),
+        [
+            "unknown flag --memroy-limit; did you mean --memory-limit?",
+            "unknown flag --hlp; did you mean --help?",
+            "unknown flag -x; downspout --help lists all",
+            "unknown command 'healthchek'; did you mean 'healthcheck'? A route looks like \
+             syslog+tcp://logs.example.com:514",
+            "--check takes no value; write --check",
+            "unknown variable DOWNSPOUT_BACKLOK_FILE; did you mean DOWNSPOUT_BACKLOG_FILE?",
+            "unknown variable DOWNSPOUT_MEMROY_LIMIT; did you mean DOWNSPOUT_MEMORY_LIMIT?",
+            "unknown variable DOWNSPOUT_QQQ; downspout --help lists all",
+        ]
+    );
+    // A service called downspout in the same namespace of Kubernetes.
+    run(
+        &[
+            ("DOWNSPOUT_PORT", "tcp://10.0.0.1:9514"),
+            ("DOWNSPOUT_PORT_9514_TCP_ADDR", "10.0.0.1"),
+            ("DOWNSPOUT_SERVICE_HOST", "10.0.0.1"),
+            ("DOWNSPOUT_SERVICE_PORT_HTTP", "9514"),
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn all_problems_of_variables_flags_and_routes_come_together() {
+    let found = problems(
+        &[
+            ("DOWNSPOUT_MEMORY_LIMIT", "12 parsecs"),
+            ("DOWNSPOUT_LOG_LEVEL", "loud"),
+            ("DOWNSPOUT_NONSENSE", "1"),
+            ("DOCKER_HOST", "ssh://me:s3cret@host"),
+        ],
+        &[
+            "--backoff-max=0s",
+            "--max-line-bytes",
+            "--http=1",
+            "--http=2",
+            "syslog+tcp://a:0",
+            "b:1",
+        ],
+    );
+    let expected = [
+        "--max-line-bytes needs a value; write --max-line-bytes=bytes",
+        "--http is given twice; keep one of them",
+        "DOCKER_HOST: ssh:// is not supported; forward the socket, then expected unix:///PATH or \
+         tcp://HOST:PORT, such as unix:///var/run/docker.sock",
+        "DOWNSPOUT_MEMORY_LIMIT=12 parsecs: unknown unit 'parsecs'; write bytes as 65536, 64KiB or \
+         1MiB",
+        "--backoff-max=0s: expected a duration above zero such as 500ms, 8s, 2m or 1h",
+        "--http=2: expected an IP address and a port such as 0.0.0.0:9514 or [::]:9514, or off",
+        "DOWNSPOUT_LOG_LEVEL=loud: expected error, warn, info, debug or trace",
+        "unknown variable DOWNSPOUT_NONSENSE; downspout --help lists all",
+    ];
+    assert_eq!(found[..expected.len()], expected);
+    let routes = &found[expected.len()..];
+    assert_eq!(routes.len(), 2, "{routes:?}");
+    assert!(routes[0].starts_with("syslog+tcp://a:0: port '0'"), "{routes:?}");
+    assert!(routes[1].starts_with("b:1: unknown scheme 'b'"), "{routes:?}");
+}
+
+#[test]
+fn values_beyond_their_limits_are_refused_with_the_limits() {
+    for (name, value, why) in [
+        ("DOWNSPOUT_MEMORY_LIMIT", "15MiB", "expected 16MiB or more"),
+        ("DOWNSPOUT_MAX_LINE_BYTES", "1023", "expected 1KiB to 16MiB"),
+        ("DOWNSPOUT_MAX_LINE_BYTES", "17MiB", "expected 1KiB to 16MiB"),
+        ("DOWNSPOUT_SHUTDOWN_TIMEOUT", "9ms", "expected 10ms to 1h"),
+        ("DOWNSPOUT_BACKOFF_MAX", "2h", "expected 10ms to 1h"),
+        ("DOWNSPOUT_BACKLOG", "maybe", "expected true or false"),
+        ("DOWNSPOUT_ATTACH", "maybe", "expected true or false"),
+        ("DOWNSPOUT_SHIPPED_DRIVERS", "true", "expected skip or follow"),
+        (
+            "DOWNSPOUT_SOURCE",
+            "replay:",
+            "expected docker, replay:PATH, or replay:- for standard input",
+        ),
+        (
+            "DOWNSPOUT_HOSTNAME",
+            "a b",
+            "expected 1 to 255 printable ASCII characters without blanks",
+        ),
+        ("DOCKER_API_VERSION", "v1.41", "expected a version such as 1.41"),
+        ("DOCKER_API_VERSION", "1", "expected a version such as 1.41"),
+    ] {
+        assert_eq!(problems(&[(name, value)], &[]), [format!("{name}={value}: {why}")]);
+    }
+    let long = "a".repeat(256);
+    assert_eq!(problems(&[("DOWNSPOUT_HOSTNAME", &long)], &[]).len(), 1);
+    for endpoint in ["/var/run/docker.sock", "unix://run/d", "tcp://", "tcp://a:b", "fd://"] {
+        let found = problems(&[("DOCKER_HOST", endpoint)], &[]);
+        assert!(found[0].starts_with("DOCKER_HOST: expected unix:///PATH or"), "{found:?}");
+    }
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    for setting in SETTINGS.iter().filter(|setting| setting.secret) {
+        for value in ["s3cret", "tcp://user:s3cret@host:1", "ssh://s3cret@h", "x:s3cret@y"] {
+            for problem in problems(&[(setting.name, value)], &[]) {
+                // A bare word is no URI: as a route it is shown, there is nothing to tell it by.
+                let bare = value == "s3cret" && setting.name != "DOCKER_HOST";
+                assert!(bare || !problem.contains("s3cret"), "{problem}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_healthcheck_asks_where_the_agent_listens() {
+    let address = |http: &str| match parse(
+        &variables(&[("DOWNSPOUT_HTTP", http), ("DOWNSPOUT_ROUTES", "broken")]),
+        &words(&["healthcheck"]),
+    ) {
+        Ok(Command::Healthcheck { address }) => address.to_string(),
+        Err(problems) => problems[0].to_string(),
+        Ok(other) => panic!("{other:?}"),
+    };
+    assert_eq!(address(""), "127.0.0.1:9514");
+    assert_eq!(address("[::]:1"), "[::1]:1");
+    assert_eq!(address("192.0.2.1:80"), "192.0.2.1:80");
+    assert!(address("off").starts_with("healthcheck: DOWNSPOUT_HTTP=off"));
+    assert!(address("127.0.0.1:0").starts_with("healthcheck: DOWNSPOUT_HTTP has port 0"));
+    let found = problems(&[], &["healthcheck", "stdout://"]);
+    assert_eq!(found, ["healthcheck takes no route URI; leave it out"]);
+}
+
+#[test]
+fn help_version_reference_and_check_are_what_they_say() {
+    let printed = |arguments: &[&str]| match parse(&variables(&[]), &words(arguments)) {
+        Ok(Command::Print(text)) => text,
+        other => panic!("{arguments:?}: {other:?}"),
+    };
+    for help in ["--help", "-h"] {
+        // Whoever asks for help has often got something wrong.
+        assert_eq!(printed(&["--nonsense", "healthcheck", help, "--version"]), help::text());
+    }
+    for version in ["--version", "-V"] {
+        assert_eq!(printed(&[version]), format!("downspout {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    assert!(printed(&["reference"]).starts_with("# Reference\n"));
+    assert_eq!(problems(&[], &["reference", "--nonsense"]).len(), 1);
+    let checked = parse(&variables(&[]), &words(&["stdout://", "--check"]));
+    assert!(matches!(checked, Ok(Command::Check(_))));
+    for (name, _) in SWITCHES {
+        assert!(Arguments::parse(&words(&[name])).problems.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn the_table_is_sound() {
+    let mut seen = BTreeSet::new();
+    for Setting { name, help, apply, default, .. } in SETTINGS {
+        assert!(seen.insert(*name), "{name}");
+        assert!(help.ends_with('.'), "{name}");
+        assert!(default.is_empty() || apply.is_some(), "{name}");
+    }
+    let mut flags = BTreeSet::new();
+    for (flag, _) in settings() {
+        assert!(!SWITCHES.iter().any(|(name, _)| name.trim_start_matches('-') == flag), "{flag}");
+        assert!(flags.insert(flag.clone()), "{flag}");
+    }
+    assert!(flags.contains("docker-host") && !flags.contains("ssl-cert-file"));
+    run(&[("SSL_CERT_FILE", "/a"), ("SSL_CERT_DIR", "/b")], &[]);
+}
+
+struct OnTerminals(Variables);
+
+impl Env for OnTerminals {
+    fn get(&self, name: &str) -> Option<String> {
+        Env::get(&self.0, name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.names()
+    }
+
+    fn terminals(&self) -> Terminals {
+        Terminals { stdout: true, stderr: true }
+    }
+}
+
+#[test]
+fn colours_need_a_terminal_that_has_them_and_nobody_against_them() {
+    let coloured = |pairs: &[(&str, &str)]| {
+        match parse(&OnTerminals(variables(pairs)), &[]) {
+            Ok(Command::Run(config)) => {
+                // The route's encoder is told the same.
+                let encoder = format!("{:?}", config.routes[0].encoder);
+                (config.colour, encoder.contains("colour: true"))
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(coloured(&[]), (true, true));
+    assert_eq!(coloured(&[("TERM", "xterm")]), (true, true));
+    assert_eq!(coloured(&[("TERM", "dumb")]), (false, false));
+    assert_eq!(coloured(&[("NO_COLOR", "0")]), (false, false));
+    assert_eq!(coloured(&[("NO_COLOR", "")]), (true, true));
+}
+
+// Near enough to real settings to be taken for some.
+fn anything() -> impl Strategy<Value = (Variables, Vec<String>)> {
+    let name = prop::sample::select(SETTINGS).prop_map(|setting| setting.name);
+    let variable = (name.clone(), prop::sample::select(vec!["", "", "", "_FILE", "X"]))
+        .prop_map(|(name, end)| format!("{name}{end}"));
+    let value = prop_oneof![
+        "[a-z0-9:/@.,%?=-]{0,20}",
+        any::<String>(),
+        prop::sample::select(vec!["stdout://", "syslog+tcp://a:1", "64MiB", "true", "/", "off"])
+            .prop_map(str::to_owned),
+    ];
+    let flag = (name, prop::sample::select(vec!["=", ""])).prop_map(|(name, end)| {
+        let short = name.trim_start_matches("DOWNSPOUT_").to_lowercase().replace('_', "-");
+        format!("--{short}{end}")
+    });
+    let argument = prop_oneof![value.clone(), (flag, value.clone()).prop_map(|(a, b)| a + &b)];
+    (prop::collection::btree_map(variable, value, 0..6), prop::collection::vec(argument, 0..6))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_given_breaks_the_parser((env, arguments) in anything()) {
+        if let Err(problems) = parse(&env, &arguments) {
+            prop_assert!(!problems.is_empty());
+        }
+    }
+}

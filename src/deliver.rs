@@ -1,0 +1,296 @@
+//! One loop per destination: pick fairly, encode, send, and move cursors on acknowledgement. The
+//! only place that retries a send. Never knows a scheme, never reads a log.
+
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::encode::{Cache, Encoder};
+use crate::lane::{Lanes, Picked};
+use crate::metrics::DestinationMetrics;
+use crate::output::{Fault, Output};
+use crate::shutdown::Stop;
+
+use window::{Part, Window};
+
+/// Text picked for one batch, in bytes: large enough that a system call per batch is cheap.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// First delay after a failed attempt; doubles up to the configured cap.
+const BACKOFF_BASE: Duration = Duration::from_millis(100);
+
+/// A link that lived this long was healthy, even if nothing had to be sent over it.
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+
+/// Without an acknowledgement for this long while something waits, a destination is stalled.
+const STALLED_AFTER: Duration = Duration::from_secs(10);
+
+/// Breaks of a link are logged at most this often; the counter has them all.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// One destination: its lanes, its encoder, its link.
+#[derive(Debug)]
+pub struct Delivery {
+    name: Arc<str>,
+    lanes: Arc<Lanes>,
+    encoder: Encoder,
+    caches: HashMap<u64, Cache>,
+    output: Box<dyn Output>,
+    window: Window,
+    window_bytes: u64,
+    backoff: Backoff,
+    metrics: DestinationMetrics,
+    state: State,
+}
+
+/// What was last said in the log about the link.
+#[derive(Debug)]
+struct State {
+    broke: Option<Instant>,
+    break_logged: Option<Instant>,
+    down_logged: bool,
+    connected: Option<Instant>,
+    progressed: bool,
+}
+
+impl State {
+    const NEW: Self = Self {
+        broke: None,
+        break_logged: None,
+        down_logged: false,
+        connected: None,
+        progressed: false,
+    };
+}
+
+/// What a delivery is made from.
+#[derive(Debug)]
+pub struct Parts {
+    /// The name in log, metrics and messages.
+    pub name: String,
+    /// Where lines come from.
+    pub lanes: Arc<Lanes>,
+    /// How lines become frames.
+    pub encoder: Encoder,
+    /// Where frames go.
+    pub output: Box<dyn Output>,
+    /// Bytes that may be sent and not acknowledged.
+    pub window_bytes: usize,
+    /// Longest pause between two attempts.
+    pub backoff_max: Duration,
+}
+
+impl Delivery {
+    /// A delivery that has not connected yet.
+    pub fn new(parts: Parts) -> Self {
+        let metrics = parts.lanes.metrics().clone();
+        Self {
+            name: parts.name.into(),
+            lanes: parts.lanes,
+            encoder: parts.encoder,
+            caches: HashMap::new(),
+            window: Window::new(parts.output.keeps_acknowledged(), metrics.clone()),
+            output: parts.output,
+            window_bytes: parts.window_bytes as u64,
+            backoff: Backoff::new(BACKOFF_BASE, parts.backoff_max),
+            metrics,
+            state: State::NEW,
+        }
+    }
+
+    /// Delivers until the lanes have ended and all is acknowledged, or until `stop` quits.
+    pub async fn run(mut self, stop: Stop) {
+        tokio::select! {
+            () = self.deliver() => {}
+            () = stop.quitting() => {
+                let lines = self.metrics.lines_in_flight.get();
+                if lines > 0 {
+                    tracing::warn!(destination = %self.name, lines, "stopped before all was acknowledged");
+                }
+            }
+        }
+        self.metrics.up.set(0);
+    }
+
+    async fn deliver(&mut self) {
+        let mut unread = 0;
+        loop {
+            self.connect().await;
+            let Err(fault) = self.serve(unread).await else { return };
+            unread = self.broken(&fault);
+            // Also after a healthy link: a peer that accepts and resets must not make a hot loop.
+            tokio::time::sleep(self.backoff.next_delay()).await;
+        }
+    }
+
+    /// Tries until there is a link.
+    async fn connect(&mut self) {
+        loop {
+            match self.output.connect().await {
+                Ok(peer) => {
+                    self.connected(&peer);
+                    return;
+                }
+                Err(fault) => {
+                    self.metrics.faults.inc();
+                    let delay = self.backoff.next_delay();
+                    self.attempt_failed(&fault, delay);
+                    tokio::time::sleep(delay).await;
+                }
+            }
+        }
+    }
+
+    /// Serves one link: first what the last one left, then what comes. Ok once all is delivered.
+    async fn serve(&mut self, unread: u64) -> Result<(), Fault> {
+        self.resend(unread).await?;
+        let mut ended = false;
+        while !ended || self.window.outstanding() > 0 {
+            let settled = self.window.settled_on_link();
+            let outstanding = self.window.outstanding();
+            tokio::select! {
+                biased;
+                acknowledged = self.output.acknowledged(settled) => self.settle(acknowledged?),
+                picked = self.lanes.next(BATCH_BYTES), if !ended && outstanding < self.window_bytes => {
+                    ended = picked.is_empty();
+                    if !ended {
+                        self.encode(picked);
+                        self.send_last().await?;
+                    }
+                }
+                () = tokio::time::sleep(STALLED_AFTER), if outstanding > 0 => self.stalled(),
+            }
+        }
+        // All is acknowledged: how the goodbye goes matters to the peer only.
+        if let Err(fault) = self.output.close().await {
+            tracing::debug!(destination = %self.name, %fault, "link did not end in order");
+        }
+        Ok(())
+    }
+
+    async fn resend(&mut self, unread: u64) -> Result<(), Fault> {
+        let (from, frames) = self.window.relink(unread);
+        self.metrics.lines_resent.inc_by(frames);
+        for frames in self.window.frames_from(from) {
+            self.output.send(frames).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_last(&mut self) -> Result<(), Fault> {
+        let Some(frames) = self.window.last_frames() else { return Ok(()) };
+        let mut send = self.output.send(frames);
+        tokio::select! {
+            sent = &mut send => return sent,
+            () = tokio::time::sleep(STALLED_AFTER) => {}
+        }
+        note_stalled(&self.name, &self.metrics);
+        send.await
+    }
+
+    fn encode(&mut self, picked: Vec<Picked>) {
+        let mut batch = self.window.empty_batch();
+        for Picked { lane, chunk, settled } in picked {
+            let cache = self.caches.entry(lane).or_default();
+            let encoded = self.encoder.encode(&chunk, cache, &mut batch.bytes, &mut batch.ends);
+            self.metrics.lines_truncated.inc_by(encoded.truncated);
+            batch.parts.push(Part { settled, lines: chunk.into_lines() });
+        }
+        self.window.push(batch);
+        self.forget_closed_lanes();
+    }
+
+    // Caches of lanes that are gone are let go once they are the larger part.
+    fn forget_closed_lanes(&mut self) {
+        if self.caches.len() > 64 && self.caches.len() > 2 * self.lanes.count() {
+            let lanes = &self.lanes;
+            self.caches.retain(|lane, _| lanes.has(*lane));
+        }
+    }
+
+    fn settle(&mut self, on_link: u64) {
+        self.window.settle(on_link);
+        if !self.state.progressed {
+            self.state.progressed = true;
+            self.backoff.reset();
+        }
+        if self.metrics.stalled.get() == 1 {
+            self.metrics.stalled.set(0);
+            tracing::info!(destination = %self.name, "destination takes lines again");
+        }
+    }
+
+    fn stalled(&self) {
+        note_stalled(&self.name, &self.metrics);
+    }
+
+    fn connected(&mut self, peer: &str) {
+        self.metrics.up.set(1);
+        self.state.progressed = false;
+        let attempts = self.backoff.attempts();
+        let down = self.state.broke.take().map_or(Duration::ZERO, |since| since.elapsed());
+        if std::mem::take(&mut self.state.down_logged) {
+            let down = humane(down);
+            tracing::info!(destination = %self.name, %peer, down, attempts, "destination is up again");
+        } else if self.state.connected.is_none() {
+            tracing::info!(destination = %self.name, %peer, "destination is up");
+        } else {
+            tracing::debug!(destination = %self.name, %peer, "connected again");
+        }
+        self.state.connected = Some(Instant::now());
+    }
+
+    /// A link ended: counts it, says so, and returns how much of what was acknowledged on it is
+    /// in doubt.
+    fn broken(&mut self, fault: &Fault) -> u64 {
+        self.metrics.faults.inc();
+        self.metrics.up.set(0);
+        self.metrics.stalled.set(0);
+        // What the transport had acknowledged before it broke is settled first.
+        let settled = self.output.settled();
+        self.window.settle(settled);
+        if self.state.connected.is_some_and(|since| since.elapsed() >= HEALTHY_AFTER) {
+            self.backoff.reset();
+        }
+        self.state.broke = Some(Instant::now());
+        if self.state.break_logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+            self.state.break_logged = Some(Instant::now());
+            tracing::warn!(destination = %self.name, %fault, "link broke; connecting again");
+        }
+        match fault {
+            Fault::Retry { unread, .. } => *unread,
+            Fault::Reject { .. } => {
+                self.window.reject_first();
+                0
+            }
+        }
+    }
+
+    // Said once per outage; the attempts after it are counted, not logged.
+    fn attempt_failed(&mut self, fault: &Fault, delay: Duration) {
+        self.state.broke.get_or_insert_with(Instant::now);
+        if self.state.down_logged {
+            tracing::debug!(destination = %self.name, %fault, ?delay, "attempt failed");
+        } else {
+            self.state.down_logged = true;
+            tracing::warn!(destination = %self.name, %fault, "destination is down; trying for ever");
+        }
+    }
+}
+
+fn note_stalled(name: &str, metrics: &DestinationMetrics) {
+    if metrics.stalled.get() == 0 {
+        metrics.stalled.set(1);
+        let after = humane(STALLED_AFTER);
+        tracing::warn!(destination = %name, after, "destination acknowledges nothing: stalled");
+    }
+}
+
+fn humane(duration: Duration) -> String {
+    format!("{:.1}s", duration.as_secs_f64())
+}

@@ -1,0 +1,140 @@
+//! Text of option values to values. Every error says what was expected.
+
+use std::fmt;
+
+use crate::encode::Framing;
+use crate::options::parse_bytes;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    Rfc5424,
+    Rfc3164,
+    Raw,
+    Json,
+    Console,
+}
+
+pub(super) const SYSLOG: &[Name] = &[Name::Rfc5424, Name::Rfc3164];
+
+impl Name {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "rfc5424" => Ok(Self::Rfc5424),
+            "rfc3164" => Ok(Self::Rfc3164),
+            "raw" => Ok(Self::Raw),
+            "json" => Ok(Self::Json),
+            "console" => Ok(Self::Console),
+            _ => Err("expected rfc5424, rfc3164, raw, json or console".into()),
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rfc5424 => "format=rfc5424",
+            Self::Rfc3164 => "format=rfc3164",
+            Self::Raw => "format=raw",
+            Self::Json => "format=json",
+            Self::Console => "format=console",
+        })
+    }
+}
+
+pub(super) fn parse_framing(text: &str) -> Result<Framing, String> {
+    match text {
+        "octet-counting" => Ok(Framing::OctetCounting),
+        "lf" => Ok(Framing::Lf),
+        _ => Err("expected octet-counting or lf".into()),
+    }
+}
+
+// 480: what RFC 5424 section 6.1 makes every receiver take. 65,507: the largest UDP payload.
+pub(super) fn parse_max_message_bytes(text: &str) -> Result<usize, String> {
+    let bytes = parse_bytes(text)?;
+    usize::try_from(bytes)
+        .ok()
+        .filter(|bytes| (480..=65_507).contains(bytes))
+        .ok_or_else(|| "expected 480 to 65507 bytes, such as 2048 or 8KiB".into())
+}
+
+// RFC 5424 section 6.2.1, table 1.
+pub(super) fn parse_facility(text: &str) -> Result<u8, String> {
+    const NAMES: &str = "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp \
+        audit alert clock local0 local1 local2 local3 local4 local5 local6 local7";
+    let lower = text.to_ascii_lowercase();
+    let place = NAMES.split(' ').position(|name| name == lower);
+    place.and_then(|place| u8::try_from(place).ok()).or_else(|| number_up_to(23, text)).ok_or_else(
+        || "expected 0 to 23, or a name such as user, daemon, or local0 to local7".into(),
+    )
+}
+
+// RFC 5424 section 6.2.1, table 2, with the names that syslog.h and people have for them.
+pub(super) fn parse_severity(text: &str) -> Result<u8, String> {
+    let named = match text.to_ascii_lowercase().as_str() {
+        "emerg" | "emergency" | "panic" => Some(0),
+        "alert" => Some(1),
+        "crit" | "critical" => Some(2),
+        "err" | "error" => Some(3),
+        "warning" | "warn" => Some(4),
+        "notice" => Some(5),
+        "info" | "informational" => Some(6),
+        "debug" => Some(7),
+        _ => None,
+    };
+    named.or_else(|| number_up_to(7, text)).ok_or_else(|| {
+        "expected 0 to 7, or emerg, alert, crit, err, warning, notice, info or debug".into()
+    })
+}
+
+fn number_up_to(max: u8, text: &str) -> Option<u8> {
+    text.parse().ok().filter(|number| *number <= max)
+}
+
+pub(super) fn parse_sd(text: &str) -> Result<(bool, bool), String> {
+    match text {
+        "none" => Ok((false, false)),
+        "container" => Ok((true, false)),
+        "meta" => Ok((false, true)),
+        "container+meta" | "meta+container" => Ok((true, true)),
+        _ => Err("expected none, container, meta or container+meta".into()),
+    }
+}
+
+pub(super) fn parse_names(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> = text.split('+').map(str::to_owned).collect();
+    if names.iter().any(String::is_empty) {
+        return Err("expected label names with + between, such as com.example.team+tier".into());
+    }
+    Ok(names)
+}
+
+pub(super) fn parse_enterprise(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "expected a number from IANA's list, such as 32473".into())
+}
+
+pub(super) fn parse_utc_offset(text: &str) -> Result<i32, String> {
+    let read = || {
+        let (sign, rest) = match text.split_at_checked(1)? {
+            ("+", rest) => (1, rest),
+            ("-", rest) => (-1, rest),
+            _ => return None,
+        };
+        let number = |digits: &str| -> Option<i32> {
+            let whole = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse().ok().filter(|_| whole)
+        };
+        let (hours, minutes) = rest.split_once(':')?;
+        let (hours, minutes) = (number(hours)?, number(minutes)?);
+        (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+    };
+    read().ok_or_else(|| "expected an offset from UTC such as +02:00 or -05:30".into())
+}
+
+pub(super) fn parse_labels(text: &str) -> Result<bool, String> {
+    match text {
+        "all" => Ok(true),
+        "none" => Ok(false),
+        _ => Err("expected all or none".into()),
+    }
+}

@@ -1,0 +1,107 @@
+//! BSD syslog: `<PRI>Mmm dd hh:mm:ss HOSTNAME TAG[id]: MSG`. Never structured data, never a year.
+
+use super::{Clock, Format, Prepared, Priorities, Record, rfc5424};
+use crate::record::{Container, Stream};
+
+/// RFC 3164 section 4.1.3.
+const TAG_CHARACTERS: usize = 32;
+
+const HOST_CHARACTERS: usize = 255;
+
+#[derive(Debug)]
+pub(super) struct Rfc3164 {
+    pub(super) priorities: Priorities,
+    /// Seconds east of UTC: this format means local time.
+    pub(super) utc_offset: i32,
+}
+
+impl Format for Rfc3164 {
+    fn prepare(&self, container: &Container) -> Prepared {
+        let before = |stream| format!("<{}>", self.priorities.of(stream)).into_bytes();
+        let host = hostname(&container.host);
+        let tag = word(&container.name, TAG_CHARACTERS);
+        let tag = if tag.is_empty() { "unknown" } else { &tag };
+        let id = word(container.short_id(), rfc5424::PROC_ID_CHARACTERS);
+        let after = if id.is_empty() {
+            format!(" {host} {tag}: ")
+        } else {
+            format!(" {host} {tag}[{id}]: ")
+        }
+        .into_bytes();
+        Prepared {
+            before: [before(Stream::Stdout), before(Stream::Stderr)],
+            after: [after.clone(), after],
+        }
+    }
+
+    fn line(&self, prepared: &Prepared, clock: &mut Clock, record: Record<'_>, out: &mut Vec<u8>) {
+        let (before, after) = prepared.parts(record.stream);
+        out.extend_from_slice(before);
+        clock.rfc3164(record.time, self.utc_offset, out);
+        out.extend_from_slice(after);
+        out.extend_from_slice(record.text);
+    }
+}
+
+// Letters, digits, dot, underscore and dash: what no receiver takes for the end of a field.
+fn word(text: &str, max: usize) -> String {
+    let keep = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    text.chars().take(max).map(|c| if keep(c) { c } else { '_' }).collect()
+}
+
+// rsyslog takes a word for the host name only if its last character is a letter or a digit, and
+// reads the host name as the tag otherwise. There is no NILVALUE in this format.
+fn hostname(text: &str) -> String {
+    let mut host = word(text, HOST_CHARACTERS);
+    host.truncate(host.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len());
+    if host.is_empty() { "unknown".into() } else { host }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Timestamp;
+
+    fn line(container: &Container, text: &[u8]) -> String {
+        let format = Rfc3164 { priorities: Priorities::new(1, 6, 3), utc_offset: 3600 };
+        let mut out = Vec::new();
+        let record = Record {
+            time: Timestamp::parse(b"2026-02-03T04:05:06.7Z").unwrap(),
+            stream: Stream::Stderr,
+            text,
+            sequence: 1,
+        };
+        format.line(&format.prepare(container), &mut Clock::default(), record, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn header_has_priority_local_time_host_tag_and_id() {
+        let container = Container {
+            id: "0123456789abcdef".into(),
+            name: "web.1_a-b".into(),
+            host: "node-1.example".into(),
+            ..Container::default()
+        };
+        let expected = "<11>Feb  3 05:05:06 node-1.example web.1_a-b[0123456789ab]: hello";
+        assert_eq!(line(&container, b"hello"), expected);
+    }
+
+    #[test]
+    fn a_hostile_name_cannot_end_the_tag_or_the_host() {
+        let container = Container {
+            id: "a]: b".into(),
+            name: format!("[x]: <0> {}", "y".repeat(90)),
+            host: "a b:-_".into(),
+            ..Container::default()
+        };
+        let expected = format!("<11>Feb  3 05:05:06 a_b _x____0__{}[a___b]: m", "y".repeat(23));
+        assert_eq!(line(&container, b"m"), expected);
+    }
+
+    #[test]
+    fn an_unknown_container_still_has_a_host_and_a_tag() {
+        let expected = "<11>Feb  3 05:05:06 unknown unknown: ";
+        assert_eq!(line(&Container::default(), b""), expected);
+    }
+}

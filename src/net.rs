@@ -1,0 +1,11 @@
+//! Connections: names to addresses, TLS, and what the kernel knows of a socket. Knows nothing of
+//! frames, records or when to try again.
+
+/// Names to addresses to connected TCP sockets.
+pub mod dial;
+/// What only the kernel knows of a socket. The one place with unsafe code.
+pub mod kernel;
+/// A byte stream to a peer that says how far the peer has it.
+pub mod link;
+/// Certificates, keys, trust, and the handshake.
+pub mod tls;

@@ -1,0 +1,136 @@
+//! A route URI to a checked `Route`: where lines go, how they are encoded, and how many bytes may
+//! be on their way. A `Route` that exists is right. Never resolves a name, never connects.
+
+mod host;
+mod uri;
+
+use std::collections::BTreeSet;
+
+use crate::encode::{self, Encoder, Terminal};
+use crate::metrics::Metrics;
+use crate::options::{OptionSpec, Options, Problem, parse_bytes};
+use crate::output::Output;
+
+pub(crate) use host::host_and_port;
+use uri::Address;
+
+/// Rows of the options that a route has whatever its output.
+pub const OPTIONS: &[OptionSpec] = &[WINDOW];
+
+const WINDOW: OptionSpec = OptionSpec {
+    name: "window",
+    default: "256KiB",
+    unit: "bytes",
+    help: "Bytes sent and not yet acknowledged at most, from 16KiB to 64MiB.",
+};
+const DEFAULT_WINDOW_BYTES: usize = 256 << 10;
+const MIN_WINDOW_BYTES: u64 = 16 << 10;
+const MAX_WINDOW_BYTES: u64 = 64 << 20;
+
+/// One destination, checked and ready to be run.
+#[derive(Debug)]
+pub struct Route {
+    /// What identifies it in logs and metrics: the URI without its options, with `#2` and so on
+    /// behind it where several routes go to the same place.
+    pub name: String,
+    /// Lines to frames.
+    pub encoder: Encoder,
+    /// Frames to the peer.
+    pub output: Box<dyn Output>,
+    /// Bytes sent and not acknowledged at most.
+    pub window_bytes: usize,
+}
+
+/// What opening a route takes besides its URI.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// What standard output is, for routes that write there.
+    pub terminal: Terminal,
+    /// Where the outputs' counters are registered.
+    pub metrics: &'a Metrics,
+}
+
+impl Route {
+    /// Checks one URI and opens its output, which touches no network. All problems are reported,
+    /// each with the URI in front, without user, password and options.
+    pub fn parse(uri: &str, opening: &Opening<'_>) -> Result<Self, Vec<Problem>> {
+        let address = Address::parse(uri)?;
+        let name = address.name();
+        Self::open(address, name, opening)
+    }
+
+    /// Checks several URIs together, so that each gets a name of its own.
+    pub fn parse_all(uris: &[String], opening: &Opening<'_>) -> Result<Vec<Self>, Vec<Problem>> {
+        let (mut routes, mut problems, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for uri in uris {
+            let opened = Address::parse(uri).and_then(|address| {
+                let name = unused(address.name(), &names);
+                names.insert(name.clone());
+                Self::open(address, name, opening)
+            });
+            match opened {
+                Ok(route) => routes.push(route),
+                Err(more) => problems.extend(more),
+            }
+        }
+        if problems.is_empty() { Ok(routes) } else { Err(problems) }
+    }
+
+    fn open(address: Address, name: String, opening: &Opening<'_>) -> Result<Self, Vec<Problem>> {
+        let Address { driver, target, options, .. } = address;
+        let mut options = Options::new(options);
+        let encoder = encode::plan(&mut options, driver.carriage, opening.terminal);
+        let output = (driver.open)(target, &mut options, opening.metrics.output(&name));
+        let window_bytes = options.parsed(&WINDOW, window_bytes).unwrap_or(DEFAULT_WINDOW_BYTES);
+        let mut problems = options.finish(&[encode::OPTIONS, driver.options, OPTIONS]);
+        match (encoder, output) {
+            (Some(encoder), Some(output)) if problems.is_empty() => {
+                Ok(Self { name, encoder, output, window_bytes })
+            }
+            _ => {
+                if problems.is_empty() {
+                    problems.push(Problem::new("cannot be opened"));
+                }
+                Err(problems.into_iter().map(|problem| problem.of(&name)).collect())
+            }
+        }
+    }
+}
+
+/// Reads a URI and its encoding options as far as that opens nothing: the entry for fuzzing.
+/// Returns the route's name.
+pub fn check(uri: &str) -> Result<String, Vec<Problem>> {
+    let address = Address::parse(uri)?;
+    let name = address.name();
+    let terminal = Terminal { attached: false, colour: false };
+    let mut options = Options::new(address.options);
+    let encoder = encode::plan(&mut options, address.driver.carriage, terminal);
+    for spec in address.driver.options {
+        options.text(spec);
+    }
+    options.parsed(&WINDOW, window_bytes);
+    let problems = options.finish(&[encode::OPTIONS, address.driver.options, OPTIONS]);
+    if problems.is_empty() && encoder.is_some() { Ok(name) } else { Err(problems) }
+}
+
+/// The URIs of a list: parted by commas or line ends, blanks trimmed, nothing empty. A comma
+/// inside a URI is written %2C.
+pub fn split_list(list: &str) -> impl Iterator<Item = &str> {
+    list.split([',', '\n', '\r']).map(str::trim).filter(|uri| !uri.is_empty())
+}
+
+fn window_bytes(text: &str) -> Result<usize, String> {
+    let bytes = parse_bytes(text)?;
+    if !(MIN_WINDOW_BYTES..=MAX_WINDOW_BYTES).contains(&bytes) {
+        return Err("expected 16KiB to 64MiB".into());
+    }
+    usize::try_from(bytes).map_err(|_| "more than this machine can address".into())
+}
+
+fn unused(name: String, taken: &BTreeSet<String>) -> String {
+    let numbered = (2_u32..).map(|number| format!("{name}#{number}"));
+    std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests;

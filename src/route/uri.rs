@@ -1,0 +1,202 @@
+//! The grammar of a route URI: text to a checked address. Never opens or resolves anything.
+//!
+//! `SCHEME://[HOST][:PORT][/PATH][?KEY=VALUE&KEY=VALUE]`, written by hand: the URLs of the web
+//! allow and normalise far more than a route may say, and an error here has to say what to write.
+
+use std::path::PathBuf;
+
+use super::host::host_and_port;
+use crate::options::{Problem, closest};
+use crate::output::{DRIVERS, Driver, Target, TargetKind, driver};
+
+/// Longest text of a URI shown in an error, in characters.
+const SHOWN_CHARACTERS: usize = 200;
+
+/// A route URI, understood: which output, where, and the options as given.
+#[derive(Debug)]
+pub(super) struct Address {
+    pub(super) driver: &'static Driver,
+    pub(super) target: Target,
+    pub(super) options: Vec<(String, String)>,
+    scheme: &'static str,
+}
+
+impl Address {
+    /// Understands a URI. All its problems are reported, each with the redacted URI in front.
+    pub(super) fn parse(uri: &str) -> Result<Self, Vec<Problem>> {
+        let located = |why: String| Problem::new(why).of(redacted(uri));
+        let (scheme, driver, rest) = split_scheme(uri).map_err(|why| vec![located(why)])?;
+        let mut problems = Vec::new();
+        let rest = match user_end(rest) {
+            Some(end) => {
+                problems.push(
+                    "a user or password has no place here; leave out what is before '@'".into(),
+                );
+                rest.get(end..).unwrap_or_default()
+            }
+            None => rest,
+        };
+        let (rest, fragment) = cut(rest, '#');
+        if fragment.is_some() {
+            problems.push("a fragment has no place here; write '#' in a value as %23".into());
+        }
+        let (place, query) = cut(rest, '?');
+        let target = target(driver, place).map_err(|why| problems.push(why)).ok();
+        let mut options = Vec::new();
+        for item in query.unwrap_or_default().split('&').filter(|item| !item.is_empty()) {
+            match option(item) {
+                Ok(pair) => options.push(pair),
+                Err(why) => problems.push(why),
+            }
+        }
+        match target {
+            Some(target) if problems.is_empty() => Ok(Self { driver, target, options, scheme }),
+            _ => Err(problems.into_iter().map(located).collect()),
+        }
+    }
+
+    /// What identifies the destination: the URI without its options.
+    pub(super) fn name(&self) -> String {
+        let scheme = self.scheme;
+        match &self.target {
+            Target::Host(host, port) if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
+            Target::Host(host, port) => format!("{scheme}://{host}:{port}"),
+            Target::Path(path) => format!("{scheme}://{}", path.display()),
+            Target::None => format!("{scheme}://"),
+        }
+    }
+}
+
+/// The URI without user, password, options and fragment, fit to be printed.
+fn redacted(uri: &str) -> String {
+    let (scheme, rest) =
+        uri.split_once(':').map_or((uri, None), |(scheme, rest)| (scheme, Some(rest)));
+    let mut shown = scheme.to_owned();
+    if let Some(rest) = rest {
+        let slashes = if rest.starts_with("//") { "//" } else { "" };
+        let rest = rest.strip_prefix(slashes).unwrap_or(rest);
+        shown = format!("{shown}:{slashes}{}", without_secrets(rest));
+    }
+    let mut printable: String = shown
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .take(SHOWN_CHARACTERS)
+        .collect();
+    if shown.chars().nth(SHOWN_CHARACTERS).is_some() {
+        printable.push('…');
+    }
+    printable
+}
+
+fn without_secrets(rest: &str) -> String {
+    let (hidden, open) = match user_end(rest) {
+        Some(end) => ("***@", rest.get(end..).unwrap_or_default()),
+        None => ("", rest),
+    };
+    format!("{hidden}{}", open.split(['?', '#']).next().unwrap_or_default())
+}
+
+// Where the host begins if a user stands before it. A password may hold '/', '?' and '#'
+// unescaped; its piece after the first ':' then looks like a port that is no number.
+fn user_end(rest: &str) -> Option<usize> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let password = |(user, piece): (&str, &str)| {
+        let no_port = piece.is_empty() || piece.contains(|c: char| !c.is_ascii_digit());
+        no_port && !user.is_empty() && !user.starts_with('[')
+    };
+    let within = if authority.split_once(':').is_some_and(password) { rest } else { authority };
+    within.rfind('@').map(|at| at + 1)
+}
+
+fn split_scheme(uri: &str) -> Result<(&'static str, &'static Driver, &str), String> {
+    let names = || DRIVERS.iter().copied().flat_map(|driver| driver.schemes.iter().copied());
+    let Some((given, rest)) = uri.split_once(':') else {
+        let example = driver(uri).map_or_else(usual_example, |driver| driver.example);
+        return Err(format!("not a route URI; write one like {example}"));
+    };
+    let given = given.to_ascii_lowercase();
+    let Some(driver) = driver(&given) else {
+        let near = closest(&given, names());
+        let hint = near.map(|name| format!("did you mean '{name}'? ")).unwrap_or_default();
+        let example = near.and_then(driver).map_or_else(usual_example, |driver| driver.example);
+        let known = names().collect::<Vec<_>>().join(", ");
+        let given = redacted(&given);
+        return Err(format!(
+            "unknown scheme '{given}'; {hint}known: {known}; for example {example}"
+        ));
+    };
+    let scheme = driver.schemes.iter().copied().find(|name| *name == given).unwrap_or_default();
+    let Some(rest) = rest.strip_prefix("//") else {
+        let rest = without_secrets(rest);
+        return Err(format!("'//' is missing after the scheme; write {scheme}://{rest}"));
+    };
+    Ok((scheme, driver, rest))
+}
+
+// The example of the first output that sends to a host.
+fn usual_example() -> &'static str {
+    let sends = |driver: &&&Driver| matches!(driver.target, TargetKind::Host { .. });
+    DRIVERS.iter().rfind(sends).map_or("stdout://", |driver| driver.example)
+}
+
+fn target(driver: &Driver, place: &str) -> Result<Target, String> {
+    let example = driver.example;
+    let (authority, path) =
+        place.find('/').and_then(|at| place.split_at_checked(at)).unwrap_or((place, ""));
+    match driver.target {
+        TargetKind::Host { default_port } => {
+            if path.len() > 1 {
+                return Err(format!("a path has no place here; for example {example}"));
+            }
+            let (host, port) =
+                host_and_port(authority).map_err(|why| format!("{why}; for example {example}"))?;
+            Ok(Target::Host(host, port.unwrap_or(default_port)))
+        }
+        TargetKind::Path => {
+            if !authority.is_empty() {
+                return Err(format!(
+                    "the path must be absolute, with a third '/'; for example {example}"
+                ));
+            }
+            let path = percent_decoded(path).map_err(|why| format!("the path {why}"))?;
+            if path.ends_with('/') || path.is_empty() {
+                return Err(format!("the path names no file; for example {example}"));
+            }
+            if path.contains('\0') {
+                return Err("the path holds a NUL byte, which no file name can".into());
+            }
+            Ok(Target::Path(PathBuf::from(path)))
+        }
+        TargetKind::None if authority.is_empty() && path.len() <= 1 => Ok(Target::None),
+        TargetKind::None => Err(format!("neither host nor path has a place here; write {example}")),
+    }
+}
+
+fn option(item: &str) -> Result<(String, String), String> {
+    let (key, value) = cut(item, '=');
+    let key = percent_decoded(key).map_err(|why| format!("the name of an option {why}"))?;
+    let value = value.ok_or_else(|| format!("option '{key}' has no value; write {key}=VALUE"))?;
+    let value = percent_decoded(value).map_err(|why| format!("option '{key}' {why}"))?;
+    Ok((key, value))
+}
+
+fn cut(text: &str, at: char) -> (&str, Option<&str>) {
+    text.split_once(at).map_or((text, None), |(head, tail)| (head, Some(tail)))
+}
+
+// A '+' stays a '+': routes are no web forms, and time zones are written with it.
+fn percent_decoded(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+        let (high, low) = (digit(rest.next()), digit(rest.next()));
+        let byte = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        bytes.push(byte.ok_or("holds a '%' without two hexadecimal digits; write it as %25")?);
+    }
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 once its %XX are decoded".into())
+}

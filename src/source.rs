@@ -1,0 +1,63 @@
+//! Where lines come from: the trait, and what a source is given. A source feeds lanes; it never
+//! knows what happens to the lines.
+
+pub mod docker;
+pub mod replay;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::lane::{Lane, Lanes};
+use crate::metrics::SourceMetrics;
+use crate::record::Container;
+use crate::shutdown::{Stop, Tasks};
+
+/// Anything that has logs.
+pub trait Source: Send + fmt::Debug {
+    /// Feeds the lanes until the log ends for good or `feed.stop` drains. Tasks that it starts go
+    /// into `feed.tasks`; the source has ended when that set is empty.
+    fn run(self: Box<Self>, feed: Feed) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// What a source needs to know of the rest.
+#[derive(Debug, Clone)]
+pub struct Feed {
+    /// One per destination; each follows every container by itself.
+    pub intakes: Arc<[Intake]>,
+    /// Where the source's own tasks live.
+    pub tasks: Tasks,
+    /// Tells when to stop reading.
+    pub stop: Stop,
+    /// The counters of all sources.
+    pub metrics: SourceMetrics,
+    /// A line longer than this is given out in parts.
+    pub max_line_bytes: usize,
+}
+
+impl Feed {
+    /// The same for one destination alone.
+    #[must_use]
+    pub fn only(&self, intake: &Intake) -> Self {
+        Self { intakes: Arc::new([intake.clone()]), ..self.clone() }
+    }
+}
+
+/// The way into one destination.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    lanes: Arc<Lanes>,
+}
+
+impl Intake {
+    /// Into the lanes of one destination.
+    pub fn new(lanes: Arc<Lanes>) -> Self {
+        Self { lanes }
+    }
+
+    /// A lane for one container's log.
+    pub fn open(&self, container: &Container) -> Lane {
+        self.lanes.open(container)
+    }
+}

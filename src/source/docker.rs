@@ -1,0 +1,63 @@
+//! The Docker Engine as a source: finds every container and follows its log, once per
+//! destination. Only GET requests, and the attach POST where the operator asked for it.
+
+mod attach;
+mod discovery;
+pub mod engine;
+mod follower;
+mod frames;
+mod own;
+mod position;
+mod tracked;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::source::{Feed, Source};
+
+pub use engine::Endpoint;
+
+/// What the operator decides about the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the engine listens.
+    pub endpoint: Endpoint,
+    /// `DOCKER_API_VERSION`; negotiated when absent.
+    pub api_version: Option<String>,
+    /// The host name that lines carry; the engine's own when absent.
+    pub hostname: Option<String>,
+    /// Containers that run already are followed from the beginning of their log, not from now.
+    pub backlog: bool,
+    /// Containers whose log driver is `none` are attached to.
+    pub attach: bool,
+    /// Containers whose log driver ships by itself are followed as well.
+    pub follow_shipped: bool,
+}
+
+/// The Docker Engine.
+#[derive(Debug)]
+pub struct Docker {
+    settings: Settings,
+}
+
+impl Docker {
+    /// A source that has not connected yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+}
+
+/// Connects, says who answers, and leaves again.
+pub async fn probe(settings: &Settings) -> Result<String, String> {
+    let engine = discovery::engine(settings)?;
+    let info = engine.connect().await.map_err(|error| error.to_string())?;
+    let containers = engine.list().await.map_err(|error| error.to_string())?.len();
+    let (version, api, endpoint) = (info.version, info.api, &settings.endpoint);
+    Ok(format!("engine {version}, API {api} at {endpoint}, {containers} containers"))
+}
+
+impl Source for Docker {
+    fn run(self: Box<Self>, feed: Feed) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(discovery::run(self.settings, feed))
+    }
+}

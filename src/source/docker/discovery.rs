@@ -1,0 +1,284 @@
+//! Finds the containers: events first, then a full list, then both go on. Never reads a log.
+//!
+//! Events alone miss what happened before and during a hiccup; lists alone miss what lives
+//! between two of them. Both only say "this container is there" or "it is gone", so that hearing
+//! it twice does no harm.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::{Semaphore, watch};
+
+use super::Settings;
+use super::engine::{Action, ApiVersion, Engine, EngineError, EngineInfo, Event, Listed};
+use super::follower::{Follower, Log, Shared};
+use super::own;
+use super::tracked::Tracked;
+use crate::backoff::Backoff;
+use crate::record::{Container, Cursor, Timestamp};
+use crate::source::Feed;
+
+/// A full list at least this often, whatever the events say.
+const RECONCILE_EVERY: Duration = Duration::from_secs(60);
+/// First and longest pause between attempts to reach the engine.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// Logs that are opened at the same moment.
+const MAX_OPENING: usize = 16;
+/// Events are asked for from this long before the subscription, so that there is no hole between
+/// the list and it.
+const OVERLAP_NANOS: i64 = 10_000_000_000;
+/// What the engine itself remembers.
+const EVENTS_REMEMBERED: usize = 256;
+/// Up to this major release an engine skips compressed rotated files when asked for `since`.
+const LAST_SKIPPING_RELEASE: u32 = 20;
+
+/// Follows all containers of the engine until `feed.stop` drains.
+pub(super) async fn run(settings: Settings, feed: Feed) {
+    let engine = match engine(&settings) {
+        Ok(engine) => engine,
+        Err(why) => {
+            tracing::error!(why, "cannot talk to Docker");
+            return;
+        }
+    };
+    let stop = feed.stop.clone();
+    let mut discovery = Discovery::new(engine, settings, feed);
+    tokio::select! {
+        () = discovery.watch() => {}
+        () = stop.draining() => {}
+    }
+}
+
+/// The engine that the settings name.
+pub(super) fn engine(settings: &Settings) -> Result<Engine, String> {
+    let forced = settings.api_version.as_deref().map(str::parse::<ApiVersion>).transpose()?;
+    Engine::new(settings.endpoint.clone(), forced).map_err(|error| error.to_string())
+}
+
+struct Discovery {
+    shared: Arc<Shared>,
+    feed: Feed,
+    engine_up: watch::Sender<bool>,
+    tracked: HashMap<String, Arc<Tracked>>,
+    /// Created while we watched, and not started yet: their logs are new.
+    created: HashSet<String>,
+    /// The last events, by which a repetition is known.
+    told: VecDeque<(Timestamp, Action, String)>,
+    own_id: Option<String>,
+    host: String,
+    since: Timestamp,
+}
+
+impl Discovery {
+    fn new(engine: Engine, settings: Settings, feed: Feed) -> Self {
+        let engine_up = watch::Sender::new(false);
+        let shared = Shared {
+            engine,
+            metrics: feed.metrics.clone(),
+            stop: feed.stop.clone(),
+            opening: Semaphore::new(MAX_OPENING),
+            engine_up: engine_up.subscribe(),
+            since_skips: AtomicBool::new(true),
+            settings,
+        };
+        Self {
+            host: shared.settings.hostname.clone().unwrap_or_default(),
+            shared: Arc::new(shared),
+            feed,
+            engine_up,
+            tracked: HashMap::new(),
+            created: HashSet::new(),
+            told: VecDeque::new(),
+            own_id: own::container_id(),
+            since: Timestamp::now(),
+        }
+    }
+
+    /// Connects, watches until the engine goes away, and begins again.
+    async fn watch(&mut self) {
+        let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
+        let mut said = false;
+        loop {
+            match self.shared.engine.connect().await {
+                Ok(info) => {
+                    self.connected(&info);
+                    (said, backoff) = (false, Backoff::new(RECONNECT.0, RECONNECT.1));
+                    let why = match self.session().await {
+                        Ok(()) => "the event stream ended".to_owned(),
+                        Err(error) => error.to_string(),
+                    };
+                    self.lost();
+                    tracing::warn!(why, "lost the Docker engine; connecting again");
+                }
+                Err(error) if said => tracing::debug!(%error, "still no Docker engine"),
+                Err(error) => {
+                    said = true;
+                    tracing::error!(%error, "no Docker engine; trying for ever");
+                }
+            }
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+
+    fn connected(&mut self, info: &EngineInfo) {
+        let skips = info.major().is_none_or(|major| major <= LAST_SKIPPING_RELEASE);
+        self.shared.since_skips.store(skips, Ordering::Relaxed);
+        if self.shared.settings.hostname.is_none() {
+            self.host = info.host.clone().unwrap_or_default();
+        }
+        tracing::info!(
+            engine = %info.version, api = %info.api, host = %self.host,
+            endpoint = %self.shared.engine.endpoint(), "connected to Docker"
+        );
+        self.feed.metrics.source_up.set(1);
+        self.engine_up.send_replace(true);
+    }
+
+    fn lost(&mut self) {
+        self.feed.metrics.source_up.set(0);
+        self.engine_up.send_replace(false);
+    }
+
+    /// Events and lists side by side, until one fails.
+    async fn session(&mut self) -> Result<(), EngineError> {
+        let since = Timestamp::now().before(OVERLAP_NANOS).max(self.since);
+        let engine = self.shared.engine.clone();
+        let mut events = engine.events(Some(since))?;
+        let list = |after: Duration| {
+            let engine = engine.clone();
+            Box::pin(async move {
+                tokio::time::sleep(after).await;
+                engine.list().await
+            })
+        };
+        let mut listing = list(Duration::ZERO);
+        loop {
+            // The subscription begins when it is first polled, which this does before the first
+            // list is asked for.
+            tokio::select! {
+                biased;
+                event = events.next() => match event {
+                    Some(event) => self.event(event?),
+                    None => return Ok(()),
+                },
+                listed = &mut listing => {
+                    self.reconcile(listed?);
+                    listing = list(RECONCILE_EVERY);
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        // The engine may tell an event twice around a subscription, and tells the overlap again.
+        let key = (event.time, event.action, event.id.clone());
+        if self.told.contains(&key) {
+            return;
+        }
+        if self.told.len() >= EVENTS_REMEMBERED {
+            self.told.pop_front();
+        }
+        self.told.push_back(key);
+        tracing::trace!(action = event.action.name(), id = %event.id, "event");
+        match event.action {
+            Action::Create => {
+                if event.time >= self.since {
+                    self.created.insert(event.id.clone());
+                }
+                // Only an attachment that is there before the start has the first byte.
+                if self.shared.settings.attach {
+                    self.track(self.container(event));
+                }
+            }
+            Action::Start => {
+                let id = event.id.clone();
+                if !self.track(self.container(event))
+                    && let Some(tracked) = self.tracked.get(&id)
+                {
+                    tracked.started();
+                }
+            }
+            Action::Rename => {
+                if let Some(tracked) = self.tracked.get(&event.id) {
+                    tracked.renamed(&event.name);
+                }
+            }
+            Action::Destroy => self.forget(&event.id),
+            Action::Die | Action::Pause | Action::Unpause => {}
+        }
+    }
+
+    fn reconcile(&mut self, listed: Vec<Listed>) {
+        let there: HashSet<&str> = listed.iter().map(|listed| listed.id.as_str()).collect();
+        let gone: Vec<_> =
+            self.tracked.keys().filter(|id| !there.contains(id.as_str())).cloned().collect();
+        for id in gone {
+            self.forget(&id);
+        }
+        for listed in listed {
+            let running = matches!(listed.state.as_str(), "running" | "paused" | "restarting");
+            let new = listed.created > self.since.seconds();
+            if let Some(tracked) = self.tracked.get(&listed.id) {
+                tracked.renamed(&listed.name);
+                if running {
+                    tracked.found_running();
+                }
+                continue;
+            }
+            if new {
+                self.created.insert(listed.id.clone());
+            }
+            // One that came and ended while nobody watched has a log all the same.
+            if running || (new && listed.state != "created") {
+                self.track(Container {
+                    id: listed.id,
+                    name: listed.name,
+                    image: listed.image,
+                    labels: listed.labels,
+                    host: self.host.clone(),
+                });
+            }
+        }
+    }
+
+    fn container(&self, event: Event) -> Container {
+        let Event { id, name, image, labels, .. } = event;
+        Container { id, name, image, labels, host: self.host.clone() }
+    }
+
+    /// Starts following a container for every destination; false if it is followed already.
+    fn track(&mut self, container: Container) -> bool {
+        let id = container.id.clone();
+        if self.own_id.as_ref() == Some(&id) || self.tracked.contains_key(&id) {
+            return false;
+        }
+        let new = self.created.remove(&id);
+        let floor = (!self.shared.settings.backlog && !new).then_some(self.since);
+        tracing::debug!(container = %container.name, %id, new, "following");
+        let tracked = Arc::new(Tracked::new(container.clone(), floor, new));
+        for intake in self.feed.intakes.iter() {
+            let (shared, tracked) = (self.shared.clone(), tracked.clone());
+            let (intake, container) = (intake.clone(), container.clone());
+            let max_line_bytes = self.feed.max_line_bytes;
+            // Outlives the follower, so that one that is made anew goes on where it was.
+            let resume = Arc::new(Mutex::new(Cursor::default()));
+            self.feed.tasks.supervise("follower", move || {
+                let lane = intake.open(&container);
+                let log = Log { tracked: tracked.clone(), lane, resume: resume.clone() };
+                Follower::new(shared.clone(), log, max_line_bytes).run()
+            });
+        }
+        self.tracked.insert(id, tracked);
+        true
+    }
+
+    fn forget(&mut self, id: &str) {
+        self.created.remove(id);
+        if let Some(tracked) = self.tracked.remove(id) {
+            tracked.gone();
+        }
+    }
+}

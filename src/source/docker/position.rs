@@ -1,0 +1,152 @@
+//! Where a follower stands in a log, and which of the records that come it has had already.
+//! Never does I/O.
+//!
+//! A record is known by its stream, its stamp and its number among the records with that stamp;
+//! stamps are compared within one stream only. That makes a stream that is opened again, or a
+//! stretch that the engine sends twice around a rotation, cost nothing but the reading.
+
+use crate::record::{Cursor, Mark, Stream, Timestamp};
+
+/// Stamps of the two streams, and of a line's pieces, may be out of step by this much in the
+/// order in which the engine wrote them. Measured: microseconds; seconds only for pieces of an
+/// open line, which are accounted for apart.
+const DISORDER_NANOS: i64 = 2_000_000_000;
+
+/// A follower's place in one log.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Position {
+    floor: Option<Timestamp>,
+    taken: Cursor,
+    /// The record that came last on each stream, also if it was a repetition.
+    run: [Option<Mark>; 2],
+}
+
+/// What to do with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It is new; this is its mark.
+    New(Mark),
+    /// It was taken before.
+    Repeated,
+    /// It was printed before the agent was asked to look.
+    TooOld,
+}
+
+impl Position {
+    /// After what was `taken`, but not before `floor`.
+    pub(super) fn starting(floor: Option<Timestamp>, taken: Cursor) -> Self {
+        Self { floor, taken, run: [None, None] }
+    }
+
+    /// True while no record was taken and none needs to be passed over.
+    pub(super) fn is_start(&self) -> bool {
+        self.floor.is_none() && self.taken.latest().is_none()
+    }
+
+    /// A stamp from which on a reader sees everything that was not taken: `open` are the stamps
+    /// of lines that are not complete yet.
+    pub(super) fn since(&self, open: impl Iterator<Item = Timestamp>) -> Option<Timestamp> {
+        let latest = self.taken.latest().map(|time| time.before(DISORDER_NANOS));
+        let first = open.chain(latest).min();
+        first.max(self.floor)
+    }
+
+    /// True for a record that lies behind all that was taken. A record with the stamp of the last
+    /// one taken does not: of the pieces of a long line a tail shows only the last, as the first.
+    pub(super) fn is_ahead(&self, stream: Stream, time: Timestamp, now: Timestamp) -> bool {
+        let taken = self.taken.mark(stream).is_some_and(|taken| taken.time == time);
+        !taken && matches!(self.clone().admit(stream, time, now), Admission::New(_))
+    }
+
+    /// A new stream starts: counting of equal stamps starts over.
+    pub(super) fn reopened(&mut self) {
+        self.run = [None, None];
+    }
+
+    /// Decides on a record, and takes it if it is new.
+    pub(super) fn admit(&mut self, stream: Stream, time: Timestamp, now: Timestamp) -> Admission {
+        if self.floor.is_some_and(|floor| time < floor) {
+            return Admission::TooOld;
+        }
+        let [stdout, stderr] = &mut self.run;
+        let run = if stream == Stream::Stdout { stdout } else { stderr };
+        let pieces = match *run {
+            Some(last) if last.time == time => last.pieces + 1,
+            _ => 1,
+        };
+        let mark = Mark { time, pieces };
+        *run = Some(mark);
+        // A taken stamp in the future means that the clock stepped back since: then what comes
+        // with earlier stamps is new.
+        let repeated = |taken: Mark| mark <= taken && taken.time <= now;
+        if self.taken.mark(stream).is_some_and(repeated) {
+            return Admission::Repeated;
+        }
+        self.taken.advance(stream, mark);
+        Admission::New(mark)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
+
+    fn at(nanos: i64) -> Timestamp {
+        Timestamp::from_nanos(nanos)
+    }
+
+    fn admit(position: &mut Position, stream: Stream, times: &[i64]) -> Vec<bool> {
+        let new = |time: &i64| matches!(position.admit(stream, at(*time), NOW), Admission::New(_));
+        times.iter().map(new).collect()
+    }
+
+    #[test]
+    fn a_reopened_stream_repeats_nothing_and_misses_nothing() {
+        let mut position = Position::default();
+        assert_eq!(admit(&mut position, Stream::Stdout, &[1, 2, 2]), [true, true, true]);
+        position.reopened();
+        let again = admit(&mut position, Stream::Stdout, &[1, 2, 2, 2, 3]);
+        assert_eq!(again, [false, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_stretch_sent_twice_on_one_stream_is_passed_over() {
+        let mut position = Position::default();
+        let seen = admit(&mut position, Stream::Stdout, &[1, 2, 3, 2, 3, 4]);
+        assert_eq!(seen, [true, true, true, false, false, true]);
+    }
+
+    #[test]
+    fn streams_are_not_compared_with_each_other() {
+        let mut position = Position::default();
+        admit(&mut position, Stream::Stdout, &[100]);
+        assert_eq!(admit(&mut position, Stream::Stderr, &[50]), [true]);
+    }
+
+    #[test]
+    fn a_clock_that_stepped_back_hides_nothing() {
+        let mut position = Position::default();
+        let future = NOW.nanos() + 5;
+        assert_eq!(admit(&mut position, Stream::Stdout, &[future, 10, 11]), [true, true, true]);
+    }
+
+    #[test]
+    fn what_was_printed_before_the_floor_is_not_taken() {
+        let mut position = Position::starting(Some(at(10)), Cursor::default());
+        assert_eq!(position.admit(Stream::Stdout, at(9), NOW), Admission::TooOld);
+        assert_eq!(admit(&mut position, Stream::Stdout, &[10]), [true]);
+    }
+
+    #[test]
+    fn a_resume_reaches_back_to_an_open_line_but_not_behind_the_floor() {
+        let mut position = Position::starting(Some(at(5)), Cursor::default());
+        assert_eq!(position.since(std::iter::empty()), Some(at(5)));
+        let late = 10 * DISORDER_NANOS;
+        admit(&mut position, Stream::Stdout, &[late]);
+        assert_eq!(position.since(std::iter::empty()), Some(at(late - DISORDER_NANOS)));
+        assert_eq!(position.since([at(7)].into_iter()), Some(at(7)));
+        assert_eq!(position.since([at(3)].into_iter()), Some(at(5)));
+    }
+}

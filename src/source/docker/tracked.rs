@@ -1,0 +1,147 @@
+//! What the followers of one container share: its metadata as events change it, and what an
+//! inspection said once.
+
+use std::sync::Arc;
+
+use tokio::sync::{OnceCell, watch};
+
+use super::engine::{EngineError, LogQuery, Read};
+use super::follower::Shared;
+use super::frames::{Decoded, Frames};
+use super::position::Position;
+use crate::record::{Container, Timestamp};
+
+/// Drivers that ship by themselves: their containers' lines are on their way already.
+const SHIPPING: [&str; 8] =
+    ["awslogs", "fluentd", "gcplogs", "gelf", "logentries", "splunk", "syslog", "etwlogs"];
+
+/// A container that is followed.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    pub(super) id: String,
+    floor: Option<Timestamp>,
+    new: bool,
+    seen: watch::Sender<Seen>,
+    skipped: OnceCell<bool>,
+}
+
+/// What events and lists have said of a container.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// With the name it has now.
+    pub(super) container: Arc<Container>,
+    /// Rises with every start.
+    pub(super) starts: u64,
+    /// It was removed.
+    pub(super) gone: bool,
+}
+
+impl Tracked {
+    /// A container whose log is followed from `floor` on. `new`: it was created under our eyes.
+    pub(super) fn new(container: Container, floor: Option<Timestamp>, new: bool) -> Self {
+        let id = container.id.clone();
+        let seen = Seen { container: Arc::new(container), starts: 0, gone: false };
+        Self { id, floor, new, seen: watch::Sender::new(seen), skipped: OnceCell::new() }
+    }
+
+    pub(super) fn floor(&self) -> Option<Timestamp> {
+        self.floor
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.new
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Seen> {
+        self.seen.subscribe()
+    }
+
+    /// It was started, or is found running.
+    pub(super) fn started(&self) {
+        self.seen.send_modify(|seen| seen.starts += 1);
+    }
+
+    /// A list says that it runs: wakes followers that believe otherwise. For one that reads it
+    /// changes nothing.
+    pub(super) fn found_running(&self) {
+        self.started();
+    }
+
+    /// It was removed.
+    pub(super) fn gone(&self) {
+        self.seen.send_modify(|seen| seen.gone = true);
+    }
+
+    /// It has another name now; lines read from here on carry it.
+    pub(super) fn renamed(&self, name: &str) {
+        self.seen.send_if_modified(|seen| {
+            let changed = seen.container.name != name;
+            if changed {
+                name.clone_into(&mut Arc::make_mut(&mut seen.container).name);
+            }
+            changed
+        });
+    }
+
+    /// Whether its log is none of our business. Asked once, said once.
+    pub(super) async fn is_skipped(&self, shared: &Shared) -> bool {
+        let skipped = self.skipped.get_or_try_init(|| async {
+            let facts = shared.engine.inspect(&self.id).await?;
+            // A container that is gone already is shipped: its stream was opened in time.
+            Ok::<bool, EngineError>(facts.is_some_and(|facts| {
+                let ships = SHIPPING.contains(&facts.driver.as_str());
+                let skip = ships && !shared.settings.follow_shipped;
+                if skip {
+                    let name = self.seen.borrow().container.name.clone();
+                    tracing::info!(
+                        container = %name, driver = %facts.driver,
+                        "skipped: its log driver ships already; DOWNSPOUT_SHIPPED_DRIVERS=follow to follow it"
+                    );
+                }
+                skip
+            }))
+        });
+        matches!(skipped.await, Ok(true))
+    }
+
+    /// Whether the container has stopped and its last record was taken.
+    pub(super) async fn is_read_to_end(
+        &self,
+        shared: &Shared,
+        position: &Position,
+    ) -> Result<bool, EngineError> {
+        let Some(facts) = shared.engine.inspect(&self.id).await? else {
+            return Err(EngineError::NotFound { message: format!("no container {}", self.id) });
+        };
+        // "Restarting" is not running, whatever its flags say.
+        if facts.running && !facts.restarting {
+            return Ok(false);
+        }
+        // The clean end of a stream can be a proxy's doing, and Engine 20.10 may miss the last
+        // records of a container that exits while its log is followed.
+        let query = LogQuery { follow: false, since: None, tail: Some(1) };
+        let mut stream = shared.engine.logs(&self.id, query).await?;
+        let (mut frames, mut complete) = (Frames::default(), true);
+        let now = Timestamp::now();
+        let mut check = |decoded: Decoded<'_>| {
+            if let Decoded::Record { stream, time, .. } = decoded {
+                complete &= !position.is_ahead(stream, time, now);
+            }
+        };
+        loop {
+            let read = stream
+                .read(&mut |bytes: &[u8]| {
+                    // Bytes that make no sense are no record that is missing.
+                    frames.push(bytes, &mut check).ok();
+                })
+                .await;
+            match read {
+                Ok(Read::Data(_)) => {}
+                Ok(Read::End { .. }) => break,
+                Err(_) => return Ok(false),
+            }
+        }
+        frames.finish(&mut check);
+        Ok(complete)
+    }
+}
