@@ -128,6 +128,11 @@ fn docker_is_found_as_its_own_clients_find_it() {
     assert_eq!(folder(&[tcp, home]), None);
     assert_eq!(folder(&[tcp, home, verify]), Some("/home/me/.docker".into()));
     assert_eq!(folder(&[tcp, ("DOCKER_CERT_PATH", "/c")]), Some("/c".into()));
+    assert_eq!(folder(&[("DOCKER_HOST", "unix:///run/d.sock"), verify]), None);
+    let https = folder(&[("DOCKER_HOST", "https://docker:1"), home]);
+    assert_eq!(https, Some("/home/me/.docker".into()));
+    let homeless = problems(&[tcp, verify], &[]);
+    assert!(homeless[0].starts_with("DOCKER_CERT_PATH: TLS to Docker needs it"), "{homeless:?}");
 }
 
 #[test]
