@@ -227,7 +227,9 @@ impl Follower {
         self.position.reopened();
         let mut reading = Reading::new(self.must_reach_back());
         loop {
-            if tokio::time::timeout(PARK_AFTER, self.lane.room()).await.is_err() {
+            if !self.lane.has_room()
+                && tokio::time::timeout(PARK_AFTER, self.lane.room()).await.is_err()
+            {
                 return End::Parked;
             }
             let read = self.read(&mut stream, &mut reading).await;
