@@ -315,7 +315,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::Metrics;
-    use crate::record::{ChunkBuilder, Mark, Stream, Timestamp};
+    use crate::record::{ChunkBuilder, Mark, Place, Stream, Timestamp};
 
     fn container(name: &str) -> Arc<Container> {
         Arc::new(Container { id: name.into(), name: name.into(), ..Container::default() })
@@ -324,7 +324,8 @@ mod tests {
     fn chunk(container: &Arc<Container>, number: i64, bytes: usize) -> Chunk {
         let mut builder = ChunkBuilder::default();
         let time = Timestamp::from_nanos(number);
-        builder.push(&vec![b'x'; bytes], b"", time, Stream::Stdout, Mark { time, pieces: 1 });
+        let mark = Mark { time, pieces: 1 };
+        builder.push(&vec![b'x'; bytes], b"", Place { time, stream: Stream::Stdout, mark });
         builder.take(container).unwrap()
     }
 

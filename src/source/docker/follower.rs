@@ -20,7 +20,7 @@ use crate::assemble::{Assembler, Piece};
 use crate::backoff::Backoff;
 use crate::lane::Lane;
 use crate::metrics::SourceMetrics;
-use crate::record::{ChunkBuilder, Cursor, Stream, Timestamp};
+use crate::record::{ChunkBuilder, Cursor, Place, Stream, Timestamp};
 use crate::shutdown::Stop;
 
 /// First and longest pause between two streams of one log.
@@ -291,7 +291,7 @@ impl Follower {
                     _ if end.is_some() => {}
                     Admission::New(mark) => {
                         *progressed = true;
-                        let piece = Piece { stream, time, mark, text };
+                        let piece = Piece { place: Place { time, stream, mark }, text };
                         shared.metrics.lines_split.inc_by(assembler.piece(piece, builder));
                     }
                     Admission::Repeated => shared.metrics.pieces_repeated.inc(),
