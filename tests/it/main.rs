@@ -1,0 +1,35 @@
+//! The agent as its users run it: the real binary, the real Docker engine, and receivers that
+//! count. Lines are numbered where they are printed; what the receiver saw is the oracle.
+//!
+//! Never looks inside the library: everything goes over sockets, files, signals and the log.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it passes over"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "receivers are plain threads outside the agent's runtime, on the real clock"
+)]
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "scripts are put together once per test; the allocations do not matter"
+)]
+#![allow(unreachable_pub, reason = "a test crate has no outside")]
+
+mod agent;
+mod bytes;
+mod drivers;
+mod engine_faults;
+mod fakes;
+mod lives;
+mod outputs;
+mod stalls;
+mod support;
+mod tcp_faults;

@@ -1,0 +1,34 @@
+//! What the tests stand on: the agent as a child process, receivers that misbehave by script,
+//! containers that clean up after themselves, a proxy before the engine, and the count of lines.
+
+pub mod agent;
+pub mod engine;
+pub mod numbers;
+pub mod proxy;
+pub mod receiver;
+pub mod site;
+
+use std::time::{Duration, Instant};
+
+/// How long the tests wait for something that should happen soon; generous, since four tests
+/// share two cores.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Asks again until `state` is `Ok`; fails with the last `Err` once `bound` is over.
+#[track_caller]
+pub fn until<T>(what: &str, bound: Duration, mut state: impl FnMut() -> Result<T, String>) -> T {
+    let start = Instant::now();
+    loop {
+        let complaint = match state() {
+            Ok(value) => return value,
+            Err(complaint) => complaint,
+        };
+        assert!(start.elapsed() < bound, "{what}: not within {bound:?}: {complaint}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// `Ok` if `holds`, else the complaint.
+pub fn check(holds: bool, complaint: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(complaint()) }
+}

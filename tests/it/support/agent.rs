@@ -1,0 +1,369 @@
+//! The agent as a child process: started with exactly the settings given, watched through its
+//! log, its metrics and `/proc`, and never left behind.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::{SOON, check, until};
+
+/// The host name that the tests' agents put on the wire.
+pub const HOST: &str = "test-host";
+
+/// Settings of an agent that is yet to be started.
+pub struct Launch {
+    command: Command,
+}
+
+impl Launch {
+    /// An empty environment, but for an HTTP port of its own and a known host name.
+    pub fn new() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_downspout"));
+        command.env_clear();
+        Self { command }.env("DOWNSPOUT_HTTP", "127.0.0.1:0").env("DOWNSPOUT_HOSTNAME", HOST)
+    }
+
+    /// An agent that ships the numbered lines of a file and exits.
+    pub fn replaying(path: &Path) -> Self {
+        Self::new().env("DOWNSPOUT_SOURCE", format!("replay:{}", path.display()))
+    }
+
+    /// An agent that ships what `Agent::feed` gives it, until `Agent::end_of_input`.
+    pub fn fed() -> Self {
+        let mut launch = Self::new().env("DOWNSPOUT_SOURCE", "replay:-");
+        launch.command.stdin(Stdio::piped());
+        launch
+    }
+
+    /// Sets one variable.
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Appends an argument: a route, a flag or a sub-command.
+    pub fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Starts the agent without waiting for anything.
+    pub fn start(mut self) -> Agent {
+        let command = self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the agent's binary starts");
+        Agent {
+            stdin: child.stdin.take(),
+            stdout: Capture::of(child.stdout.take().expect("piped")),
+            stderr: Capture::of(child.stderr.take().expect("piped")),
+            child,
+        }
+    }
+
+    /// Starts the agent and waits until its source and all its destinations are there.
+    #[track_caller]
+    pub fn ready(self) -> Agent {
+        let mut agent = self.start();
+        agent.wait_ready();
+        agent
+    }
+
+    /// Runs the agent to its own end.
+    #[track_caller]
+    pub fn finish(self) -> Finished {
+        self.start().finish(SOON)
+    }
+}
+
+/// What a process left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// All it wrote to standard output.
+    pub stdout: String,
+    /// All it wrote to standard error.
+    pub stderr: String,
+    /// From the call to the end.
+    pub took: Duration,
+}
+
+/// A running agent. Dropping it kills it and, in a test that failed, prints its log.
+pub struct Agent {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Capture,
+    stderr: Capture,
+}
+
+impl Agent {
+    /// All it has logged so far.
+    pub fn log(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Waits for a line of its log.
+    #[track_caller]
+    pub fn logged(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        until(what, SOON, || {
+            let log = self.stderr.text();
+            if let Some(line) = log.lines().find(|line| wanted(line)) {
+                return Ok(line.to_owned());
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{what}: the agent ended with {ended:?}; its log:\n{log}");
+            Err("no such line in its log".to_owned())
+        })
+    }
+
+    /// Waits until its page says that its source and all its destinations are there.
+    #[track_caller]
+    pub fn wait_ready(&mut self) {
+        self.logged("the HTTP server is up", |line| line.contains("address="));
+        until("the agent is ready", SOON, || {
+            let (status, body) = self.page("/readyz");
+            check(status == 200, || format!("{status} {body}"))
+        });
+    }
+
+    /// Where its HTTP server listens.
+    #[track_caller]
+    pub fn http(&self) -> SocketAddr {
+        until("the log names the HTTP address", SOON, || {
+            let log = self.stderr.text();
+            let word = log.split_whitespace().find_map(|word| word.strip_prefix("address="));
+            let address = word.and_then(|word| word.trim_matches('"').parse().ok());
+            address.ok_or_else(|| format!("no word address=IP:PORT in {log:?}"))
+        })
+    }
+
+    /// Status and body of one of its pages.
+    #[track_caller]
+    pub fn page(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.http()).expect("the HTTP server accepts");
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).expect("a reply in UTF-8");
+        let (head, body) = reply.split_once("\r\n\r\n").expect("a whole head");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        (status.expect("a status code"), body.to_owned())
+    }
+
+    /// One scrape.
+    #[track_caller]
+    pub fn metrics(&self) -> Metrics {
+        let (status, body) = self.page("/metrics");
+        assert_eq!(status, 200, "{body}");
+        Metrics::parse(&body)
+    }
+
+    /// Scrapes until `wanted` holds.
+    #[track_caller]
+    pub fn wait_for(&self, what: &str, bound: Duration, wanted: impl Fn(&Metrics) -> bool) {
+        until(what, bound, || {
+            let metrics = self.metrics();
+            check(wanted(&metrics), || format!("{metrics:#?}"))
+        });
+    }
+
+    /// Scrapes until every line that was read for `destination` is delivered or dropped, and the
+    /// balance of the counters closes.
+    #[track_caller]
+    pub fn assert_balance(&self, destination: &str) {
+        until("read = delivered + dropped, nothing in flight", SOON, || {
+            let metrics = self.metrics();
+            let [read, delivered, dropped, in_flight] = [
+                "lines_read_total",
+                "lines_delivered_total",
+                "lines_dropped_total",
+                "lines_in_flight",
+            ]
+            .map(|family| metrics.of(family, destination));
+            check(in_flight == 0 && read == delivered + dropped && read > 0, || {
+                format!("{read} = {delivered} + {dropped} + {in_flight} does not hold")
+            })
+        });
+    }
+
+    /// Gives lines to an agent that is `fed`.
+    #[track_caller]
+    pub fn feed(&mut self, lines: &str) {
+        let stdin = self.stdin.as_mut().expect("an agent started with `fed`");
+        stdin.write_all(lines.as_bytes()).expect("the agent reads its standard input");
+    }
+
+    /// Takes the agent's standard input away, to feed it from another thread.
+    pub fn take_input(&mut self) -> ChildStdin {
+        self.stdin.take().expect("an agent started with `fed`")
+    }
+
+    /// Ends the input of an agent that is `fed`.
+    pub fn end_of_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.expect("kill exists").success(), "the agent has ended already");
+    }
+
+    /// Sends SIGTERM and waits for the end, which must come as the shutdown time-out says.
+    #[track_caller]
+    pub fn terminate(self) -> Finished {
+        self.signal("TERM");
+        self.finish(SOON)
+    }
+
+    /// Waits for the end.
+    #[track_caller]
+    pub fn finish(mut self, bound: Duration) -> Finished {
+        let start = Instant::now();
+        let status: ExitStatus = until("the agent ends", bound, || {
+            self.child.try_wait().unwrap().ok_or_else(|| "it runs".to_owned())
+        });
+        Finished {
+            code: status.code(),
+            took: start.elapsed(),
+            stdout: self.stdout.whole(),
+            stderr: self.stderr.whole(),
+        }
+    }
+
+    /// True until it has ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Its peak resident memory in bytes.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kib * 1024
+    }
+
+    /// Its CPU time so far.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks: Vec<u64> =
+            fields.split_whitespace().skip(11).take(2).map(|f| f.parse().unwrap()).collect();
+        Duration::from_millis(ticks.iter().sum::<u64>() * 10)
+    }
+
+    /// How many descriptors it has open.
+    pub fn open_descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("--- the agent's log ---\n{}-----------------------", self.stderr.whole());
+        }
+    }
+}
+
+/// What a child writes, collected by a thread.
+struct Capture {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Capture {
+    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = bytes.clone();
+        let thread = std::thread::spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+                sink.lock().unwrap().extend_from_slice(&buffer[..count]);
+            }
+        });
+        Self { bytes, thread: Some(thread) }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+
+    // All of it, once the child has ended.
+    fn whole(&mut self) -> String {
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+        self.text()
+    }
+}
+
+/// One scrape: every series with its labels and value.
+#[derive(Debug)]
+pub struct Metrics(Vec<Series>);
+
+#[derive(Debug)]
+struct Series {
+    family: String,
+    labels: BTreeMap<String, String>,
+    value: u64,
+}
+
+impl Metrics {
+    /// The sum of a family (without the prefix `downspout_`) over the series of one destination.
+    #[track_caller]
+    pub fn of(&self, family: &str, destination: &str) -> u64 {
+        self.sum(family, |labels| labels.get("destination").is_some_and(|d| d == destination))
+    }
+
+    /// The only series of a family without labels.
+    #[track_caller]
+    pub fn value(&self, family: &str) -> u64 {
+        self.sum(family, BTreeMap::is_empty)
+    }
+
+    #[track_caller]
+    fn sum(&self, family: &str, wanted: impl Fn(&BTreeMap<String, String>) -> bool) -> u64 {
+        let wanted = |series: &&Series| series.family == family && wanted(&series.labels);
+        let values: Vec<u64> = self.0.iter().filter(wanted).map(|series| series.value).collect();
+        assert!(!values.is_empty(), "no series of downspout_{family} fits in {self:#?}");
+        values.iter().sum()
+    }
+
+    fn parse(text: &str) -> Self {
+        let lines = text.lines().filter(|line| line.starts_with("downspout_"));
+        Self(
+            lines
+                .map(|line| series(line).unwrap_or_else(|| panic!("not a series: {line}")))
+                .collect(),
+        )
+    }
+}
+
+fn series(line: &str) -> Option<Series> {
+    let (head, value) = line.rsplit_once(' ')?;
+    let (family, labels) = match head.split_once('{') {
+        Some((family, labels)) => (family, labels.strip_suffix('}')?),
+        None => (head, ""),
+    };
+    let pairs = labels.split("\",").filter(|pair| !pair.is_empty());
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once("=\"")?;
+        Some((name.to_owned(), value.trim_end_matches('"').to_owned()))
+    };
+    let value: f64 = value.parse().ok()?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of lines")]
+    let value = value as u64;
+    Some(Series {
+        family: family.strip_prefix("downspout_")?.to_owned(),
+        labels: pairs.map(pair).collect::<Option<_>>()?,
+        value,
+    })
+}

@@ -1,0 +1,95 @@
+//! The usual scene of a test on the real engine: containers, an agent that is ready, and a
+//! receiver.
+
+use std::time::Duration;
+
+use super::agent::{Agent, Launch};
+use super::engine::Engine;
+use super::numbers::{Expected, Stream};
+use super::receiver::TcpReceiver;
+use super::{SOON, until};
+
+/// Drops its parts in this order, so that the agent never sees its receiver go.
+pub struct Site {
+    /// Ready since the site was made.
+    pub agent: Agent,
+    /// What the agent's one route leads to.
+    pub receiver: TcpReceiver,
+    /// The test's containers.
+    pub engine: Engine,
+}
+
+impl Site {
+    /// An agent with default settings.
+    #[track_caller]
+    pub fn new(name: &str) -> Self {
+        Self::with(name, |launch| launch)
+    }
+
+    /// An agent with further settings.
+    #[track_caller]
+    pub fn with(name: &str, settings: impl FnOnce(Launch) -> Launch) -> Self {
+        let engine = Engine::new(name);
+        let receiver = TcpReceiver::start();
+        let agent = settings(Launch::new()).arg(receiver.route()).ready();
+        Self { agent, receiver, engine }
+    }
+
+    /// Every expected line arrives once and in order, and no other; the agent ends well.
+    #[track_caller]
+    pub fn assert_all_arrive(self, expected: &Expected) {
+        self.receiver.inbox.wait_complete(expected, 2 * SOON);
+        let ended = self.agent.terminate();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        self.receiver.inbox.tally(expected).assert_complete();
+        self.receiver.inbox.assert_nothing_garbled();
+    }
+
+    /// A container's lines are exactly these, on standard output.
+    #[track_caller]
+    pub fn assert_lines(&self, container: &str, wanted: &[&[u8]]) {
+        let lines = self.receiver.inbox.wait_lines(container, wanted.len(), SOON);
+        assert_eq!(lines.len(), wanted.len(), "{}", shown(&lines));
+        for (at, ((stream, line), wanted)) in lines.iter().zip(wanted).enumerate() {
+            let same = line == wanted && *stream == Stream::Out;
+            let wanted = wanted.escape_ascii().to_string();
+            let (wanted, came) = (brief(&wanted), shown(&lines[at..=at]));
+            assert!(same, "line {at} of {container} should be {wanted}, but is {came}");
+        }
+    }
+
+    /// Prints a line from within a running container, as its main process would.
+    #[track_caller]
+    pub fn say(container: &str, line: &str) {
+        let script = format!("echo '{line}' >/proc/1/fd/1");
+        Engine::docker(&["exec", container, "sh", "-c", &script]);
+    }
+
+    /// Has a new container print a line and waits for it: what came before has been seen by then.
+    #[track_caller]
+    pub fn pass_a_marker(&self) {
+        let marker = self.engine.container("marker").run("echo marker");
+        self.receiver.inbox.wait_lines(&marker, 1, SOON);
+    }
+}
+
+/// Waits until a container's main process has printed `count` lines, as the engine sees it.
+#[track_caller]
+pub fn wait_printed(container: &str, count: usize, bound: Duration) {
+    until(&format!("{container} prints {count} lines"), bound, || {
+        let printed = Engine::docker(&["logs", container]).lines().count();
+        super::check(printed >= count, || format!("it printed {printed}"))
+    });
+}
+
+fn shown(lines: &[(Stream, Vec<u8>)]) -> String {
+    let show = |(stream, line): &(Stream, Vec<u8>)| {
+        let text = line.escape_ascii().to_string();
+        format!("{} ({} bytes) {}", stream.name(), line.len(), brief(&text))
+    };
+    lines.iter().map(show).collect::<Vec<_>>().join("; ")
+}
+
+fn brief(text: &str) -> &str {
+    text.get(..80).unwrap_or(text)
+}

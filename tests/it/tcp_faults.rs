@@ -1,0 +1,196 @@
+//! Receivers that break the connection. The ids are those of the fault matrix.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use crate::support::agent::{Agent, Launch};
+use crate::support::numbers::{Expected, Stream, text};
+use crate::support::receiver::{After, Close, Conduct, Framing, TcpReceiver};
+use crate::support::{SOON, check, until};
+
+/// The destination's window in bytes: what may be repeated after a break.
+const WINDOW_BYTES: u64 = 256 * 1024;
+
+/// Short delays between attempts, so that a test with many breaks is quick.
+const QUICK: &str = "200ms";
+
+fn quick(launch: Launch, receiver: &TcpReceiver) -> Launch {
+    launch.env("DOWNSPOUT_BACKOFF_MAX", QUICK).arg(receiver.route())
+}
+
+/// Gives the lines to the agent at about 10,000 a second.
+fn feed_slowly(agent: &mut Agent, expected: &Expected) -> std::thread::JoinHandle<()> {
+    let mut input = agent.take_input();
+    let replay = expected.replay();
+    std::thread::spawn(move || {
+        let lines: Vec<&str> = replay.split_inclusive('\n').collect();
+        for burst in lines.chunks(100) {
+            input.write_all(burst.concat().as_bytes()).expect("the agent reads");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    })
+}
+
+// A live load of 20 containers with one break in the middle; returns when the link was back.
+fn breaks_once(conduct: Conduct) {
+    let receiver = TcpReceiver::scripted(Framing::OctetCounting, [conduct]);
+    let expected = Expected::of_containers("web", 20, 500, 200);
+    let mut agent = quick(Launch::fed(), &receiver).ready();
+    let feeder = feed_slowly(&mut agent, &expected);
+    receiver.wait_connections(1, SOON);
+    until("the break", SOON, || receiver.peer_closed(0).ok_or_else(|| "not yet".to_owned()));
+    let broken = Instant::now();
+    receiver.wait_connections(2, SOON);
+    let away = broken.elapsed();
+    feeder.join().unwrap();
+    receiver.inbox.wait_complete(&expected, SOON);
+    assert_eq!(agent.finish(SOON).code, Some(0));
+    let frame_bytes = receiver.inbox.with(|frames| frames[0].bytes.len() as u64);
+    let tally = receiver.inbox.tally(&expected);
+    tally.assert_at_most_repeated(WINDOW_BYTES / frame_bytes);
+    receiver.inbox.assert_nothing_garbled();
+    let connections = receiver.inbox.with(|frames| frames.last().map(|last| last.connection));
+    assert_eq!(connections, Some(1), "one break makes one more connection");
+    assert!(away < Duration::from_secs(1), "it took {away:?} to connect again");
+}
+
+#[test]
+fn f01_a_reset_in_the_stream_loses_nothing() {
+    breaks_once(Conduct::ResetDrained(After::Frames(5000)));
+}
+
+#[test]
+fn f02_an_orderly_end_in_the_stream_loses_nothing() {
+    breaks_once(Conduct::Fin(After::Frames(5000)));
+}
+
+#[test]
+fn f02_an_orderly_end_is_noticed_without_a_write() {
+    let receiver = TcpReceiver::start();
+    let _agent = quick(Launch::fed(), &receiver).ready();
+    // The best of five: the machine may be busy, but an agent that only notices when it writes
+    // never does.
+    let noticed = (0..5).map(|connection| {
+        receiver.wait_connections(connection + 1, SOON);
+        let ended = Instant::now();
+        receiver.close_all(Close::Fin);
+        let seen = until("the agent ends its half", SOON, || {
+            receiver.peer_closed(connection).ok_or_else(|| "not yet".to_owned())
+        });
+        seen.saturating_duration_since(ended)
+    });
+    let best = noticed.min().unwrap();
+    assert!(best < Duration::from_millis(50), "{best:?}");
+}
+
+#[test]
+fn f03_a_break_while_idle_costs_no_line_and_repeats_none() {
+    for close in [Close::Fin, Close::Reset] {
+        let receiver = TcpReceiver::start();
+        let mut agent = quick(Launch::fed(), &receiver).ready();
+        let mut expected = Expected::new(60);
+        for number in 1..=5 {
+            agent.feed(&format!("web-1 stdout {}\n", text(Stream::Out, number, 60)));
+            expected.add("web-1", Stream::Out, 1..=number);
+            receiver.inbox.wait_complete(&expected, SOON);
+            agent.assert_balance(&receiver.route());
+            receiver.close_all(close);
+        }
+        agent.end_of_input();
+        assert_eq!(agent.finish(SOON).code, Some(0));
+        receiver.inbox.tally(&expected).assert_complete();
+    }
+}
+
+#[test]
+fn f11_a_refused_destination_gets_everything_once_it_accepts() {
+    let receiver = TcpReceiver::start();
+    receiver.refuse();
+    let expected = Expected::of_containers("web", 20, 50, 200);
+    let mut agent = quick(Launch::fed(), &receiver).start();
+    agent.feed(&expected.replay());
+    agent.wait_for("several attempts", SOON, |metrics| {
+        metrics.of("faults_total", &receiver.route()) >= 5
+    });
+    let attempts = agent.metrics().of("faults_total", &receiver.route());
+    let complaints = agent.log().lines().filter(|line| line.contains(" WARN ")).count() as u64;
+    assert!(complaints < attempts, "a line per attempt:\n{}", agent.log());
+    let accepting = Instant::now();
+    receiver.accept_again();
+    receiver.inbox.wait_complete(&expected, SOON);
+    let waited = receiver.inbox.with(|frames| frames[0].arrived).duration_since(accepting);
+    assert!(waited < Duration::from_secs(2), "{waited:?} with pauses of at most {QUICK}");
+    agent.end_of_input();
+    assert_eq!(agent.finish(SOON).code, Some(0));
+    receiver.inbox.tally(&expected).assert_complete();
+}
+
+#[test]
+fn f11_waiting_for_a_destination_costs_no_cpu() {
+    let receiver = TcpReceiver::start();
+    receiver.refuse();
+    let mut agent = Launch::fed().arg(receiver.route()).arg("syslog+tcp://no-such.invalid").start();
+    agent.feed("web-1 stdout 000001 hello\n");
+    agent.wait_for("attempts at both", SOON, |metrics| {
+        ["syslog+tcp://no-such.invalid", &receiver.route()]
+            .iter()
+            .all(|destination| metrics.of("faults_total", destination) >= 1)
+    });
+    let (before, span) = (agent.cpu_time(), Duration::from_secs(4));
+    std::thread::sleep(span);
+    let used = agent.cpu_time().saturating_sub(before);
+    assert!(used <= span / 50, "{used:?} of CPU in {span:?}, in a build without optimisation");
+    assert!(agent.is_running());
+}
+
+#[test]
+fn f12_twenty_resets_leave_nothing_behind() {
+    const RESETS: usize = 20;
+    let script = [Conduct::ResetDrained(After::Frames(200)); RESETS];
+    let receiver = TcpReceiver::scripted(Framing::OctetCounting, script);
+    let expected = Expected::of_containers("web", 20, 400, 200);
+    let mut agent = quick(Launch::fed(), &receiver).ready();
+    receiver.wait_connections(1, SOON);
+    let base = (agent.open_descriptors(), agent.metrics().value("tasks"));
+    let replay = expected.replay();
+    let mut lines = replay.split_inclusive('\n');
+    // A reset needs lines to come; the link is back before the next ones are given.
+    for reset in 1..=RESETS {
+        let burst: String = lines.by_ref().take(300).collect();
+        agent.feed(&burst);
+        receiver.wait_connections(reset + 1, SOON);
+    }
+    agent.feed(&lines.collect::<String>());
+    receiver.inbox.wait_complete(&expected, SOON);
+    agent.assert_balance(&receiver.route());
+    until("descriptors and tasks are back to where they were", SOON, || {
+        let now = (agent.open_descriptors(), agent.metrics().value("tasks"));
+        check(now.0 <= base.0 && now.1 <= base.1, || format!("{base:?} became {now:?}"))
+    });
+    agent.end_of_input();
+    assert_eq!(agent.finish(SOON).code, Some(0));
+    let frame_bytes = receiver.inbox.with(|frames| frames[0].bytes.len() as u64);
+    let tally = receiver.inbox.tally(&expected);
+    tally.assert_at_most_repeated(RESETS as u64 * WINDOW_BYTES / frame_bytes);
+    receiver.inbox.assert_nothing_garbled();
+}
+
+#[test]
+fn f16_a_reset_at_any_byte_garbles_and_loses_nothing() {
+    // The first frame with its count is shorter than this.
+    let offsets = 0..100;
+    let script = offsets.map(|bytes| Conduct::Reset(After::Bytes(bytes)));
+    let receiver = TcpReceiver::scripted(Framing::OctetCounting, script);
+    let expected = Expected::of_containers("w", 1, 200, 10);
+    let file = expected.replay_file();
+    let launch = Launch::replaying(file.path())
+        .env("DOWNSPOUT_BACKOFF_MAX", "5ms")
+        .env("DOWNSPOUT_SHUTDOWN_TIMEOUT", "60s");
+    let agent = launch.arg(receiver.route()).start();
+    receiver.inbox.wait_complete(&expected, SOON);
+    assert_eq!(agent.finish(SOON).code, Some(0));
+    receiver.inbox.assert_nothing_garbled();
+    let tally = receiver.inbox.tally(&expected);
+    let clean = tally.garbled.is_empty() && tally.unexpected == 0 && tally.lost.is_empty();
+    assert!(clean, "{tally}");
+}
