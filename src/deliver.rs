@@ -186,7 +186,7 @@ impl Delivery {
         let Some(frames) = self.window.last_frames() else { return Ok(()) };
         let mut send = self.output.send(frames);
         tokio::select! {
-            sent = &mut send => return sent,
+            outcome = &mut send => return outcome,
             () = tokio::time::sleep(STALLED_AFTER) => {}
         }
         note_stalled(&self.name, &self.metrics);

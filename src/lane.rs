@@ -145,6 +145,11 @@ impl Lanes {
         }
     }
 
+    fn has_room(&self, state: &State, id: u64) -> bool {
+        state.queued_bytes < self.budget_bytes
+            || state.slots.get(&id).is_none_or(|slot| slot.queue.is_empty())
+    }
+
     /// Bytes that wait in all lanes.
     pub fn queued_bytes(&self) -> usize {
         lock(&self.state).queued_bytes
@@ -217,13 +222,17 @@ impl State {
 }
 
 impl Lane {
+    /// Whether this lane may take another chunk now.
+    pub fn has_room(&self) -> bool {
+        self.lanes.has_room(&lock(&self.lanes.state), self.id)
+    }
+
     /// Waits until this lane may take another chunk.
     pub async fn room(&self) {
         loop {
             {
                 let mut state = lock(&self.lanes.state);
-                let empty = state.slots.get(&self.id).is_none_or(|slot| slot.queue.is_empty());
-                if empty || state.queued_bytes < self.lanes.budget_bytes {
+                if self.lanes.has_room(&state, self.id) {
                     return;
                 }
                 if !state.waiting.contains(&self.id) {
@@ -315,7 +324,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::Metrics;
-    use crate::record::{ChunkBuilder, Mark, Stream, Timestamp};
+    use crate::record::{ChunkBuilder, Mark, Place, Stream, Timestamp};
 
     fn container(name: &str) -> Arc<Container> {
         Arc::new(Container { id: name.into(), name: name.into(), ..Container::default() })
@@ -324,7 +333,8 @@ mod tests {
     fn chunk(container: &Arc<Container>, number: i64, bytes: usize) -> Chunk {
         let mut builder = ChunkBuilder::default();
         let time = Timestamp::from_nanos(number);
-        builder.push(&vec![b'x'; bytes], b"", time, Stream::Stdout, Mark { time, pieces: 1 });
+        let mark = Mark { time, pieces: 1 };
+        builder.push(&vec![b'x'; bytes], b"", Place { time, stream: Stream::Stdout, mark });
         builder.take(container).unwrap()
     }
 

@@ -137,13 +137,17 @@ pub struct TaskMetrics {
 
 impl Metrics {
     /// All families, registered.
-    #[expect(clippy::expect_used, reason = "names and labels are constants, checked by a test")]
+    #[expect(
+        clippy::missing_panics_doc,
+        clippy::expect_used,
+        reason = "names and labels are constants, checked by a test"
+    )]
     pub fn new() -> Self {
-        Self::try_new(Registry::new()).expect("constant names are valid and unique")
+        Self::try_new(&Registry::new()).expect("constant names are valid and unique")
     }
 
-    fn try_new(registry: Registry) -> Result<Self, prometheus::Error> {
-        let make = Make { registry: &registry };
+    fn try_new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let make = Make { registry };
         Ok(Self {
             lines_read: make.counters("lines_read_total", "Lines taken into the lanes", &[])?,
             bytes_read: make.counters("bytes_read_total", "Text of the lines read", &[])?,

@@ -2,6 +2,7 @@
 //! it; what is left over is refused with a suggestion. Never reads the environment.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::time::Duration;
 
@@ -53,10 +54,15 @@ impl Options {
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut options = Self::default();
         for (key, value) in pairs {
-            if options.given.contains_key(&key) {
-                options.problem(format!("option '{key}' is given twice; keep one of them"));
-            } else {
-                options.given.insert(key, value);
+            match options.given.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(first) => {
+                    let twice =
+                        format!("option '{}' is given twice; keep one of them", first.key());
+                    options.problems.push(Problem::new(twice));
+                }
             }
         }
         options

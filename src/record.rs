@@ -118,6 +118,17 @@ pub struct Line {
     pub mark: Mark,
 }
 
+/// Where and when a line was printed, and what it settles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Docker's stamp.
+    pub time: Timestamp,
+    /// The stream it was printed on.
+    pub stream: Stream,
+    /// See [`Line::mark`].
+    pub mark: Mark,
+}
+
 /// Lines of one container that were read together. The unit that crosses tasks.
 #[derive(Debug, Clone)]
 pub struct Chunk {
@@ -174,7 +185,8 @@ impl ChunkBuilder {
 
     /// Appends a line made of up to two parts (`head` is what an assembler held back).
     /// An arena holds less than 4 GiB; readers hand a chunk over at some tens of KiB.
-    pub fn push(&mut self, head: &[u8], tail: &[u8], time: Timestamp, stream: Stream, mark: Mark) {
+    pub fn push(&mut self, head: &[u8], tail: &[u8], place: Place) {
+        let Place { time, stream, mark } = place;
         let start = offset(self.arena.len());
         self.arena.extend_from_slice(head);
         self.arena.extend_from_slice(tail);
@@ -210,8 +222,9 @@ mod tests {
     fn a_chunk_gives_back_the_lines_that_were_pushed() {
         let mut builder = ChunkBuilder::default();
         let mark = Mark { time: Timestamp::from_nanos(7), pieces: 2 };
-        builder.push(b"ab", b"cd", Timestamp::from_nanos(5), Stream::Stderr, mark);
-        builder.push(b"", b"", Timestamp::from_nanos(8), Stream::Stdout, mark);
+        let time = Timestamp::from_nanos(5);
+        builder.push(b"ab", b"cd", Place { time, stream: Stream::Stderr, mark });
+        builder.push(b"", b"", Place { time, stream: Stream::Stdout, mark });
         let chunk = builder.take(&Arc::new(Container::default())).unwrap();
         let texts: Vec<_> = chunk.lines().iter().map(|line| chunk.text(line)).collect();
         assert_eq!(texts, [&b"abcd"[..], b""]);

@@ -73,8 +73,11 @@ pub(super) fn docker_host(draft: &mut Draft, text: &str) -> Result<(), String> {
         }
         _ => false,
     };
+    if !known {
+        return Err(expected.into());
+    }
     draft.docker_host = Some(text.to_owned());
-    if known { Ok(()) } else { Err(expected.into()) }
+    Ok(())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a row of the table")]

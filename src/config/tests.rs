@@ -28,10 +28,10 @@ fn problems(pairs: &[(&str, &str)], arguments: &[&str]) -> Vec<String> {
     refused.iter().map(ToString::to_string).collect()
 }
 
-fn docker_of(pairs: &[(&str, &str)]) -> DockerSettings {
+fn docker_of(pairs: &[(&str, &str)]) -> docker::Settings {
     match run(pairs, &[]).source {
         SourceChoice::Docker(settings) => settings,
-        other @ SourceChoice::Replay(_) => panic!("{other:?}"),
+        other @ SourceChoice::Replay(..) => panic!("{other:?}"),
     }
 }
 
@@ -44,9 +44,8 @@ fn without_any_setting_docker_goes_to_standard_output() {
     let config = run(&[], &[]);
     assert_eq!(names(&config), ["stdout://"]);
     assert!(matches!(&config.source, SourceChoice::Docker(docker)
-    if *docker == DockerSettings {
-        endpoint_text: docker.endpoint_text.clone(),
-        tls: None,
+    if *docker == docker::Settings {
+        endpoint: docker.endpoint.clone(),
         api_version: None,
         hostname: None,
         backlog: false,
@@ -82,10 +81,10 @@ fn every_variable_reaches_its_field() {
     assert_eq!(config.backoff_max, Duration::from_mins(1));
     assert_eq!(config.http, "[::1]:0".parse().ok());
     assert_eq!(config.log_level, Level::DEBUG);
-    assert_eq!(config.source, SourceChoice::Replay(Input::File("/a/b".into())));
+    assert_eq!(config.source, SourceChoice::Replay(Input::File("/a/b".into()), String::new()));
     assert_eq!(run(&[("DOWNSPOUT_HTTP", "off")], &[]).http, None);
     let input = run(&[("DOWNSPOUT_SOURCE", "replay:-")], &[]).source;
-    assert_eq!(input, SourceChoice::Replay(Input::Stdin));
+    assert_eq!(input, SourceChoice::Replay(Input::Stdin, String::new()));
     assert_eq!(
         docker_of(&[
             ("DOCKER_HOST", "tcp://[::1]:2376"),
@@ -97,9 +96,12 @@ fn every_variable_reaches_its_field() {
             ("DOWNSPOUT_ATTACH", "yes"),
             ("DOWNSPOUT_SHIPPED_DRIVERS", "follow"),
         ]),
-        DockerSettings {
-            endpoint_text: "tcp://[::1]:2376".into(),
-            tls: Some(("/certs".into(), true)),
+        docker::Settings {
+            endpoint: docker::Endpoint::Tls {
+                host: "::1".into(),
+                port: 2376,
+                certificates: "/certs".into(),
+            },
             api_version: Some("1.41".into()),
             hostname: Some("node-1".into()),
             backlog: true,
@@ -119,14 +121,16 @@ fn docker_is_found_as_its_own_clients_find_it() {
 
     let tcp = ("DOCKER_HOST", "tcp://docker:2376");
     let (verify, home) = (("DOCKER_TLS_VERIFY", "1"), ("HOME", "/home/me"));
-    assert_eq!(docker_of(&[tcp, home]).tls, None);
-    assert_eq!(docker_of(&[tcp, home, verify]).tls, Some(("/home/me/.docker".into(), true)));
-    let unchecked = docker_of(&[tcp, ("DOCKER_CERT_PATH", "/c")]).tls;
-    assert_eq!(unchecked, Some(("/c".into(), false)));
-    let unix = ("DOCKER_HOST", "unix:///run/d.sock");
-    assert_eq!(docker_of(&[unix, verify]).tls, None);
-    let https = docker_of(&[("DOCKER_HOST", "https://docker:1"), home]).tls;
-    assert_eq!(https, Some(("/home/me/.docker".into(), true)));
+    let folder = |pairs: &[(&str, &str)]| match docker_of(pairs).endpoint {
+        docker::Endpoint::Tls { certificates, .. } => Some(certificates),
+        _ => None,
+    };
+    assert_eq!(folder(&[tcp, home]), None);
+    assert_eq!(folder(&[tcp, home, verify]), Some("/home/me/.docker".into()));
+    assert_eq!(folder(&[tcp, ("DOCKER_CERT_PATH", "/c")]), Some("/c".into()));
+    assert_eq!(folder(&[("DOCKER_HOST", "unix:///run/d.sock"), verify]), None);
+    let https = folder(&[("DOCKER_HOST", "https://docker:1"), home]);
+    assert_eq!(https, Some("/home/me/.docker".into()));
     let homeless = problems(&[tcp, verify], &[]);
     assert!(homeless[0].starts_with("DOCKER_CERT_PATH: TLS to Docker needs it"), "{homeless:?}");
 }
@@ -155,7 +159,7 @@ fn arguments_win_over_variables_and_variables_over_defaults() {
 fn flags_of_true_and_false_may_stand_alone() {
     let backlog = |arguments: &[&str]| match run(&[], arguments).source {
         SourceChoice::Docker(docker) => (docker.backlog, docker.attach),
-        SourceChoice::Replay(_) => panic!(),
+        SourceChoice::Replay(..) => panic!(),
     };
     assert_eq!(backlog(&["--backlog", "stdout://"]), (true, false));
     assert_eq!(backlog(&["--backlog", "--attach"]), (true, true));

@@ -94,10 +94,10 @@ mod tests {
     fn what_the_peer_has_no_room_for_stays_unacknowledged_and_closes_the_window() {
         let (mut near, _far) = pair();
         near.set_nonblocking(true).unwrap();
-        let mut written = 0;
+        let (bytes, mut written) = (vec![b'x'; 65_536], 0);
         // A full send buffer may drain once more into the peer's; twice full is full.
         while written == 0 || peer(near.as_fd()).unwrap().window > 0 {
-            written += near.write(&[b'x'; 65_536]).unwrap_or(0);
+            written += near.write(&bytes).unwrap_or(0);
         }
         let left = unacknowledged(near.as_fd()).unwrap() as usize;
         assert!(left < written, "the peer's kernel took some of {written}, {left} left");

@@ -43,7 +43,7 @@ impl Timestamp {
     }
 
     /// The nanoseconds after the whole second, 0 to 999,999,999.
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "0..10^9")]
+    #[expect(clippy::cast_possible_truncation, reason = "0..10^9")]
     pub const fn subsec_nanos(self) -> u32 {
         self.0.rem_euclid(NANOS) as u32
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use crate::lane::Lane;
-use crate::record::{ChunkBuilder, Container, Mark, Stream, Timestamp};
+use crate::record::{ChunkBuilder, Container, Mark, Place, Stream, Timestamp};
 use crate::source::{Feed, Source};
 
 /// Text after which a chunk is handed over although more could be read at once.
@@ -86,7 +86,7 @@ impl Replay {
 
     async fn read(&self, input: impl AsyncRead + Unpin, feed: &Feed) -> std::io::Result<u64> {
         let mut reader = BufReader::with_capacity(BUFFER_BYTES, input);
-        let mut logs = Logs { host: &self.host, feed, logs: HashMap::new(), number: 0 };
+        let mut logs = Logs { host: &self.host, feed, by_name: HashMap::new(), number: 0 };
         let mut line = Vec::new();
         loop {
             line.clear();
@@ -107,7 +107,7 @@ impl Replay {
 struct Logs<'a> {
     host: &'a str,
     feed: &'a Feed,
-    logs: HashMap<String, Log>,
+    by_name: HashMap<String, Log>,
     number: i64,
 }
 
@@ -127,13 +127,13 @@ impl Logs<'_> {
         self.number += 1;
         let mark = Mark { time: Timestamp::from_nanos(self.number), pieces: 1 };
         let log = self.log(name);
-        log.builder.push(text, b"", Timestamp::now(), stream, mark);
+        log.builder.push(text, b"", Place { time: Timestamp::now(), stream, mark });
         log.builder.text_bytes() >= CHUNK_BYTES
     }
 
     fn log(&mut self, name: &str) -> &mut Log {
         let (host, feed) = (self.host, self.feed);
-        self.logs.entry(name.to_owned()).or_insert_with(|| {
+        self.by_name.entry(name.to_owned()).or_insert_with(|| {
             let container = Arc::new(Container {
                 id: name.to_owned(),
                 name: name.to_owned(),
@@ -146,7 +146,7 @@ impl Logs<'_> {
     }
 
     async fn hand_over(&mut self) {
-        for log in self.logs.values_mut() {
+        for log in self.by_name.values_mut() {
             let Some(chunk) = log.builder.take(&log.container) else { continue };
             for lane in &log.lanes {
                 lane.room().await;

@@ -42,7 +42,8 @@ fn the_stamp_on_the_wire_is_the_one_that_docker_made() {
     site.receiver.inbox.wait_lines(&name, 2, SOON);
     // Docker's has nanoseconds, RFC 5424 takes microseconds.
     let printed = Engine::docker(&["logs", "-t", &name]);
-    let wanted: Vec<String> = printed.lines().map(|line| format!("{}Z", &line[..26])).collect();
+    let wanted: Vec<String> =
+        printed.lines().map(|line| format!("{}Z", line.get(..26).unwrap())).collect();
     site.receiver.inbox.with(|frames| {
         let records = frames.iter().filter_map(Frame::rfc5424);
         let own: Vec<_> = records.filter(|record| record.container == name).collect();

@@ -83,6 +83,20 @@ async fn the_end_of_an_idle_peer_is_noticed_and_leaves_no_doubt() {
 }
 
 #[tokio::test]
+async fn writing_into_a_link_that_the_peer_has_closed_leaves_no_doubt_either() {
+    let (mut output, peer) = connected(&[]).await;
+    drop(peer);
+    // Without a turn of the reactor in between, it is the write that finds out.
+    let fault = loop {
+        if let Err(fault) = output.send(frames(b"x")).await {
+            break fault;
+        }
+    };
+    assert_eq!(fault, Fault::retry("the peer closed the connection"));
+    assert_eq!(output.settled(), 0);
+}
+
+#[tokio::test]
 async fn the_reset_of_an_idle_peer_is_noticed() {
     let (mut output, peer) = connected(&[]).await;
     reset(peer);
@@ -363,6 +377,19 @@ async fn the_end_of_tls_with_a_goodbye_leaves_none_unless_a_reset_follows() {
         let fault = timeout(2 * AT_ONCE, output.acknowledged(5)).await.unwrap().unwrap_err();
         assert_eq!(unread(&fault) >= 5, resets);
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_our_goodbye_with_its_end_only_leaves_no_doubt() {
+    let tls = Tls::new().await;
+    let (mut output, mut peer) = tls.linked().await;
+    output.send(frames(b"frame")).await.unwrap();
+    let (settled, ()) = tokio::join!(output.close(), async move {
+        peer.read_exact(&mut [0; 5]).await.unwrap();
+        assert_eq!(peer.read(&mut [0]).await.unwrap(), 0, "a goodbye");
+        peer.get_mut().0.shutdown().await.unwrap();
+    });
+    assert_eq!(settled, Ok(5));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::engine::{EngineError, LogStream, Read};
 use super::follower::Follower;
 use crate::assemble::Piece;
 use crate::metrics::DropReason;
-use crate::record::{Mark, Stream, Timestamp};
+use crate::record::{Mark, Place, Stream, Timestamp};
 
 /// `[stream, 0, 0, 0, length as u32 big-endian]` (pkg/stdcopy).
 const HEADER_BYTES: usize = 8;
@@ -50,7 +50,7 @@ impl Follower {
                 // Nothing returns to these marks; they only have to rise.
                 time = Timestamp::from_nanos(time.nanos() + 1);
                 let mark = Mark { time, pieces: 1 };
-                assembler.piece(Piece { stream, time, mark, text }, builder);
+                assembler.piece(Piece { place: Place { time, stream, mark }, text }, builder);
             };
             let read = stream.read(&mut |bytes: &[u8]| splitter.push(bytes, &mut take)).await;
             going = matches!(read, Ok(Read::Data(_)));

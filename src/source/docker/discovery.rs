@@ -22,7 +22,7 @@ use crate::record::{Container, Cursor, Timestamp};
 use crate::source::Feed;
 
 /// A full list at least this often, whatever the events say.
-const RECONCILE_EVERY: Duration = Duration::from_secs(60);
+const RECONCILE_EVERY: Duration = Duration::from_mins(1);
 /// First and longest pause between attempts to reach the engine.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// Logs that are opened at the same moment.
@@ -190,12 +190,12 @@ impl Discovery {
                 }
                 // Only an attachment that is there before the start has the first byte.
                 if self.shared.settings.attach {
-                    self.track(self.container(event));
+                    self.track(&self.container(event));
                 }
             }
             Action::Start => {
                 let id = event.id.clone();
-                if !self.track(self.container(event))
+                if !self.track(&self.container(event))
                     && let Some(tracked) = self.tracked.get(&id)
                 {
                     tracked.started();
@@ -233,7 +233,7 @@ impl Discovery {
             }
             // One that came and ended while nobody watched has a log all the same.
             if running || (new && listed.state != "created") {
-                self.track(Container {
+                self.track(&Container {
                     id: listed.id,
                     name: listed.name,
                     image: listed.image,
@@ -250,7 +250,7 @@ impl Discovery {
     }
 
     /// Starts following a container for every destination; false if it is followed already.
-    fn track(&mut self, container: Container) -> bool {
+    fn track(&mut self, container: &Container) -> bool {
         let id = container.id.clone();
         if self.own_id.as_ref() == Some(&id) || self.tracked.contains_key(&id) {
             return false;

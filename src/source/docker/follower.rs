@@ -20,7 +20,7 @@ use crate::assemble::{Assembler, Piece};
 use crate::backoff::Backoff;
 use crate::lane::Lane;
 use crate::metrics::SourceMetrics;
-use crate::record::{ChunkBuilder, Cursor, Stream, Timestamp};
+use crate::record::{ChunkBuilder, Cursor, Place, Stream, Timestamp};
 use crate::shutdown::Stop;
 
 /// First and longest pause between two streams of one log.
@@ -227,7 +227,9 @@ impl Follower {
         self.position.reopened();
         let mut reading = Reading::new(self.must_reach_back());
         loop {
-            if tokio::time::timeout(PARK_AFTER, self.lane.room()).await.is_err() {
+            if !self.lane.has_room()
+                && tokio::time::timeout(PARK_AFTER, self.lane.room()).await.is_err()
+            {
                 return End::Parked;
             }
             let read = self.read(&mut stream, &mut reading).await;
@@ -291,7 +293,7 @@ impl Follower {
                     _ if end.is_some() => {}
                     Admission::New(mark) => {
                         *progressed = true;
-                        let piece = Piece { stream, time, mark, text };
+                        let piece = Piece { place: Place { time, stream, mark }, text };
                         shared.metrics.lines_split.inc_by(assembler.piece(piece, builder));
                     }
                     Admission::Repeated => shared.metrics.pieces_repeated.inc(),
