@@ -34,10 +34,15 @@ impl Engine {
         format!("{}-{name}", self.prefix)
     }
 
+    /// What marks the test's containers, so that they go when the test ends.
+    pub fn label(&self) -> String {
+        format!("downspout-test={}", self.prefix)
+    }
+
     /// A container that is yet to be started.
     pub fn container(&self, name: &str) -> Start {
         let name = self.name(name);
-        let label = format!("downspout-test={}", self.prefix);
+        let label = self.label();
         let options = ["--name", &name, "--label", &label, "--network", "none"];
         Start { options: options.map(str::to_owned).to_vec(), name }
     }
@@ -84,7 +89,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let filter = format!("label=downspout-test={}", self.prefix);
+        let filter = format!("label={}", self.label());
         let list = docker(&["ps", "-aq", "--filter", &filter]);
         let list = String::from_utf8_lossy(&list.stdout).into_owned();
         let ids: Vec<&str> = list.split_whitespace().collect();

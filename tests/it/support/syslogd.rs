@@ -2,7 +2,6 @@
 //! ports are fixed and never guessed, writing every field of what it parsed to a file.
 
 use std::fs::File;
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,7 +24,7 @@ const PROBE: &str = "probe";
 /// Whose program receives, and with which TLS library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// rsyslog with GnuTLS.
+    /// rsyslog with `GnuTLS`.
     Rsyslog,
     /// rsyslog with OpenSSL.
     RsyslogOpenssl,
@@ -307,8 +306,8 @@ impl Drop for Syslogd {
         }
         if std::thread::panicking() {
             let log = self.log();
-            let end = &log[log.floor_char_boundary(log.len().saturating_sub(4000))..];
-            writeln!(std::io::stderr(), "--- the receiver's log ---\n{end}").ok();
+            let (_, end) = log.split_at(log.floor_char_boundary(log.len().saturating_sub(4000)));
+            eprintln!("--- the receiver's log ---\n{end}------------------------");
         }
     }
 }
