@@ -70,6 +70,8 @@ pub(super) struct Window {
     counted: u64,
     end: u64,
     link_base: u64,
+    /// What the link last said, which may lie inside a frame.
+    reported: u64,
     keep_bytes: u64,
     metrics: DestinationMetrics,
     spare: Vec<Batch>,
@@ -88,6 +90,7 @@ impl Window {
             counted: 0,
             end: 0,
             link_base: 0,
+            reported: 0,
             keep_bytes: keep_bytes as u64,
             metrics,
             spare: Vec::new(),
@@ -110,9 +113,10 @@ impl Window {
         self.end - self.settled
     }
 
-    /// Bytes acknowledged on the present link.
-    pub(super) fn settled_on_link(&self) -> u64 {
-        self.settled - self.link_base
+    /// Bytes acknowledged on the present link, in the link's own count: it may lie inside a
+    /// frame, and waiting for less would be over at once, for ever.
+    pub(super) fn reported(&self) -> u64 {
+        self.reported
     }
 
     /// All of the frames after position `from`, batch by batch.
@@ -139,6 +143,7 @@ impl Window {
     /// Takes the link's word that its first `on_link` bytes are acknowledged: counts whole
     /// frames, moves cursors, lets go of what no replay can need.
     pub(super) fn settle(&mut self, on_link: u64) {
+        self.reported = self.reported.max(on_link);
         let to = (self.link_base + on_link).min(self.end);
         if to <= self.settled {
             return;
@@ -202,6 +207,7 @@ impl Window {
         }
         self.settled = position.min(self.settled);
         self.link_base = self.settled;
+        self.reported = 0;
         (self.settled, frames)
     }
 
@@ -282,6 +288,7 @@ mod tests {
         let mut bench = Bench::new(0);
         bench.push(&[10, 10, 10]);
         bench.window.settle(25);
+        assert_eq!(bench.window.reported(), 25, "the next wait is for more than this");
         assert_eq!(bench.cursor(), 2);
         assert_eq!(bench.window.outstanding(), 10);
         assert_eq!(bench.resent(0), vec![3; 10], "resent from the first whole frame");
