@@ -70,6 +70,8 @@ pub(super) struct Window {
     counted: u64,
     end: u64,
     link_base: u64,
+    /// What the link has said last, which may lie within a frame; `settled` never does.
+    on_link: u64,
     keep_bytes: u64,
     metrics: DestinationMetrics,
     spare: Vec<Batch>,
@@ -88,6 +90,7 @@ impl Window {
             counted: 0,
             end: 0,
             link_base: 0,
+            on_link: 0,
             keep_bytes: keep_bytes as u64,
             metrics,
             spare: Vec::new(),
@@ -112,7 +115,7 @@ impl Window {
 
     /// Bytes acknowledged on the present link.
     pub(super) fn settled_on_link(&self) -> u64 {
-        self.settled - self.link_base
+        (self.settled - self.link_base).max(self.on_link)
     }
 
     /// All of the frames after position `from`, batch by batch.
@@ -139,6 +142,7 @@ impl Window {
     /// Takes the link's word that its first `on_link` bytes are acknowledged: counts whole
     /// frames, moves cursors, lets go of what no replay can need.
     pub(super) fn settle(&mut self, on_link: u64) {
+        self.on_link = on_link;
         let to = (self.link_base + on_link).min(self.end);
         if to <= self.settled {
             return;
@@ -202,6 +206,7 @@ impl Window {
         }
         self.settled = position.min(self.settled);
         self.link_base = self.settled;
+        self.on_link = 0;
         (self.settled, frames)
     }
 
