@@ -151,11 +151,11 @@ impl Delivery {
         self.resend(unread).await?;
         let mut ended = false;
         while !ended || self.window.outstanding() > 0 {
-            let settled = self.window.settled_on_link();
+            let reported = self.window.reported();
             let outstanding = self.window.outstanding();
             tokio::select! {
                 biased;
-                acknowledged = self.output.acknowledged(settled) => self.settle(acknowledged?),
+                acknowledged = self.output.acknowledged(reported) => self.settle(acknowledged?),
                 picked = self.lanes.next(BATCH_BYTES), if !ended && outstanding < self.window_bytes => {
                     ended = picked.is_empty();
                     if !ended {
@@ -166,10 +166,8 @@ impl Delivery {
                 () = tokio::time::sleep(STALLED_AFTER), if outstanding > 0 => self.stalled(),
             }
         }
-        // All is acknowledged: how the goodbye goes matters to the peer only.
-        if let Err(fault) = self.output.close().await {
-            tracing::debug!(destination = %self.name, %fault, "link did not end in order");
-        }
+        // All is acknowledged, but a reset instead of a goodbye may put the last lines in doubt.
+        self.output.close().await?;
         Ok(())
     }
 

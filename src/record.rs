@@ -199,6 +199,9 @@ impl ChunkBuilder {
         if self.lines.is_empty() {
             return None;
         }
+        // A chunk may wait for long, and is charged for what it holds, not for spare room.
+        self.arena.shrink_to_fit();
+        self.lines.shrink_to_fit();
         Some(Chunk {
             container: container.clone(),
             arena: Bytes::from(std::mem::take(&mut self.arena)),

@@ -70,7 +70,8 @@ pub(super) struct Window {
     counted: u64,
     end: u64,
     link_base: u64,
-    on_link: u64,
+    /// What the link last said, which may lie inside a frame.
+    reported: u64,
     keep_bytes: u64,
     metrics: DestinationMetrics,
     spare: Vec<Batch>,
@@ -89,7 +90,7 @@ impl Window {
             counted: 0,
             end: 0,
             link_base: 0,
-            on_link: 0,
+            reported: 0,
             keep_bytes: keep_bytes as u64,
             metrics,
             spare: Vec::new(),
@@ -112,10 +113,10 @@ impl Window {
         self.end - self.settled
     }
 
-    /// Bytes acknowledged on the present link, as it said itself: perhaps up to inside a frame.
-    /// Who waits for more than the whole frames among them is answered at once, again and again.
-    pub(super) fn settled_on_link(&self) -> u64 {
-        self.on_link
+    /// Bytes acknowledged on the present link, in the link's own count: it may lie inside a
+    /// frame, and waiting for less would be over at once, for ever.
+    pub(super) fn reported(&self) -> u64 {
+        self.reported
     }
 
     /// All of the frames after position `from`, batch by batch.
@@ -142,7 +143,7 @@ impl Window {
     /// Takes the link's word that its first `on_link` bytes are acknowledged: counts whole
     /// frames, moves cursors, lets go of what no replay can need.
     pub(super) fn settle(&mut self, on_link: u64) {
-        self.on_link = self.on_link.max(on_link);
+        self.reported = self.reported.max(on_link);
         let to = (self.link_base + on_link).min(self.end);
         if to <= self.settled {
             return;
@@ -206,7 +207,7 @@ impl Window {
         }
         self.settled = position.min(self.settled);
         self.link_base = self.settled;
-        self.on_link = 0;
+        self.reported = 0;
         (self.settled, frames)
     }
 
@@ -287,11 +288,10 @@ mod tests {
         let mut bench = Bench::new(0);
         bench.push(&[10, 10, 10]);
         bench.window.settle(25);
+        assert_eq!(bench.window.reported(), 25, "the next wait is for more than this");
         assert_eq!(bench.cursor(), 2);
         assert_eq!(bench.window.outstanding(), 10);
-        assert_eq!(bench.window.settled_on_link(), 25, "what comes next is beyond that");
         assert_eq!(bench.resent(0), vec![3; 10], "resent from the first whole frame");
-        assert_eq!(bench.window.settled_on_link(), 0, "a new link starts over");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::SOON;
 use crate::support::agent::Launch;
 use crate::support::numbers::{Expected, Stream};
-use crate::support::receiver::{Conduct, Frame, Framing, TcpReceiver};
+use crate::support::receiver::{Frame, TcpReceiver};
 
 #[test]
 fn sigterm_drains_what_was_read_and_exits_0() {
@@ -163,34 +163,20 @@ fn help_names_every_variable_and_version_the_version() {
 }
 
 #[test]
-fn routes_come_from_the_environment_and_from_flags_as_well() {
+fn routes_come_from_the_environment_unless_arguments_replace_them() {
     let [first, second, third] = [(); 3].map(|()| TcpReceiver::start());
     let expected = Expected::of_containers("web", 2, 20, 60);
     let file = expected.replay_file();
-    let ended = Launch::new()
-        .env("ROUTE_URIS", format!("{},{}", first.route(), second.route()))
-        .arg(format!("--source=replay:{}", file.path().display()))
-        .arg(third.route())
-        .finish();
+    let launch = || {
+        let source = format!("--source=replay:{}", file.path().display());
+        let launch = Launch::new().env("DOWNSPOUT_ROUTES", first.route()).arg(source);
+        launch.env("ROUTE_URIS", format!("{},{}", first.route(), second.route()))
+    };
+    let ended = launch().finish();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    for receiver in [first, second, third] {
-        receiver.inbox.wait_complete(&expected, SOON).assert_complete();
-    }
-}
-
-#[test]
-fn a_line_beyond_the_limit_arrives_in_parts_and_hurts_nobody() {
-    let receiver = TcpReceiver::scripted(Framing::OctetCounting, [Conduct::Read]);
-    let mut agent =
-        Launch::fed().env("DOWNSPOUT_MAX_LINE_BYTES", "16KiB").arg(receiver.route()).ready();
-    agent.feed(&format!("big-1 stdout {}\nsmall-1 stdout 000001\n", "y".repeat(100_000)));
-    agent.end_of_input();
-    receiver.inbox.wait_lines("small-1", 1, SOON);
-    assert_eq!(agent.finish(SOON).code, Some(0));
-    let parts = receiver.inbox.lines_of("big-1");
-    assert!(parts.len() >= 7, "{} parts", parts.len());
-    let parts_of_line: String =
-        parts.iter().map(|(_, part)| String::from_utf8(part.clone()).unwrap()).collect();
-    assert_eq!(parts_of_line.matches('y').count(), 100_000);
-    assert!(parts.iter().all(|(_, part)| part.len() <= 17 * 1024));
+    first.inbox.wait_complete(&expected, SOON);
+    second.inbox.wait_complete(&expected, SOON).assert_complete();
+    assert_eq!(launch().arg(third.route()).finish().code, Some(0));
+    third.inbox.wait_complete(&expected, SOON).assert_complete();
+    second.inbox.tally(&expected).assert_complete();
 }

@@ -202,3 +202,22 @@ fn line_feed_framing_carries_the_same_lines() {
     receiver.inbox.wait_complete(&expected, SOON).assert_complete();
     drop(agent);
 }
+
+#[test]
+fn a_line_beyond_the_limit_arrives_in_parts_and_hurts_nobody() {
+    let site = Site::with("limit", |launch| launch.env("DOWNSPOUT_MAX_LINE_BYTES", "20KiB"));
+    let script = format!("echo before; {}; echo after", many(b'y', 100_000));
+    let name = site.engine.container("a").run(&script);
+    site.pass_a_marker();
+    let lines = until("the last line", SOON, || {
+        let lines = site.receiver.inbox.lines_of(&name);
+        let last = lines.last().is_some_and(|(_, line)| line == b"after");
+        if last { Ok(lines) } else { Err(format!("{} lines", lines.len())) }
+    });
+    let parts = &lines[1..lines.len() - 1];
+    let whole: Vec<u8> = parts.iter().flat_map(|(_, part)| part.iter().copied()).collect();
+    assert_eq!(lines[0].1, b"before");
+    assert!(whole == [b'y'; 100_000], "{} bytes in {} parts", whole.len(), parts.len());
+    assert!(parts.len() == 5 && parts.iter().all(|(_, part)| part.len() <= 20 * 1024));
+    assert!(site.agent.metrics().value("lines_split_total") > 0);
+}

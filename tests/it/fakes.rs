@@ -53,7 +53,7 @@ fn a_receiver_resets_or_ends_where_the_script_says() {
     (&second).write_all(&frames(1)).unwrap();
     drop(second);
     receiver.inbox.wait("the rest", SOON, |all| check(all.len() == 13, || all.len().to_string()));
-    until("the end is seen", SOON, || receiver.peer_closed(1).ok_or_else(String::new));
+    until("the end is seen", SOON, || receiver.ended(1).ok_or_else(String::new));
     let third = TcpStream::connect(receiver.address()).unwrap();
     assert!(ends_with(&third).is_err(), "reset without a byte");
     let fourth = TcpStream::connect(receiver.address()).unwrap();

@@ -18,8 +18,8 @@ fn datagrams_and_unix_streams_carry_every_line() {
     let launch = Launch::replaying(file.path())
         .arg(format!("syslog+udp://{address}"))
         .arg(format!("syslog+unix://{}", path("datagram").display()))
-        .arg(format!("syslog+unix-stream://{}", path("counted").display()))
-        .arg(format!("syslog+unix-stream://{}?framing=lf", path("lf").display()));
+        .arg(format!("syslog+unix-stream://{}", path("lf").display()))
+        .arg(format!("syslog+unix-stream://{}?framing=octet-counting", path("counted").display()));
     let ended = launch.finish();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     for receiver in [udp, datagram, counted, lf] {

@@ -281,16 +281,19 @@ impl Follower {
         let Self { position, assembler, builder, shared, progressed, .. } = self;
         let Reading { frames, end, first, must_reach_back, .. } = reading;
         let mut take = |decoded: Decoded<'_>| match decoded {
-            Decoded::Record { stream, time, text } => {
-                let admission = position.admit(stream, time, now);
+            // What comes behind a gap must not be taken: it will come again.
+            Decoded::Record { .. } if end.is_some() => {}
+            Decoded::Record { stream, time, text, terminal } => {
+                let open = assembler.open_since(stream).is_some();
                 if std::mem::take(first)
                     && *must_reach_back
-                    && matches!(admission, Admission::New(_))
+                    && !position.is_known(stream, time, now, open)
                 {
                     *end = Some(End::TooShort);
+                    return;
                 }
-                match admission {
-                    _ if end.is_some() => {}
+                assembler.strip_carriage_returns(terminal);
+                match position.admit(stream, time, now) {
                     Admission::New(mark) => {
                         *progressed = true;
                         let piece = Piece { place: Place { time, stream, mark }, text };
@@ -320,7 +323,6 @@ impl Follower {
             shared.metrics.bytes_garbled.inc();
             *end = Some(End::Broken("a header that is none; reading again".into()));
         }
-        assembler.strip_carriage_returns(frames.is_terminal());
         read
     }
 

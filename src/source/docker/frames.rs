@@ -28,6 +28,8 @@ pub(super) enum Decoded<'a> {
         time: Timestamp,
         /// The text with its line feed, if it has one.
         text: &'a [u8],
+        /// It comes from a terminal, which ends lines with CR LF.
+        terminal: bool,
     },
     /// The engine says within the stream why it ends it (stream type 3).
     EngineError(&'a [u8]),
@@ -56,11 +58,6 @@ enum Form {
 }
 
 impl Frames {
-    /// True once the stream is known to come from a terminal.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.form == Form::Terminal
-    }
-
     /// Takes what was read and gives out the records that are complete.
     pub(super) fn push(
         &mut self,
@@ -70,7 +67,11 @@ impl Frames {
         if self.form == Form::Unknown
             && let Some(first) = bytes.first()
         {
-            self.form = if *first <= 3 { Form::Multiplexed } else { Form::Terminal };
+            self.form = match *first {
+                0..=3 => Form::Multiplexed,
+                b'0'..=b'9' => Form::Terminal,
+                _ => return Err(Desynchronised),
+            };
         }
         let mut rest = bytes;
         while !self.partial.is_empty() && !rest.is_empty() {
@@ -159,7 +160,10 @@ impl Frames {
             Some((time, text))
         });
         sink(match stamped {
-            Some((time, text)) => Decoded::Record { stream, time, text },
+            Some((time, text)) => {
+                let terminal = self.form == Form::Terminal;
+                Decoded::Record { stream, time, text, terminal }
+            }
             None => Decoded::Garbled(record.len()),
         });
     }

@@ -58,6 +58,20 @@ impl Position {
         !taken && matches!(self.clone().admit(stream, time, now), Admission::New(_))
     }
 
+    /// True for a record before which nothing is missing: it was taken itself, or is too old. With
+    /// the stamp of a line that is `open`, it may be any of the line's pieces, so that counting
+    /// them from here would be wrong.
+    pub(super) fn is_known(
+        &self,
+        stream: Stream,
+        time: Timestamp,
+        now: Timestamp,
+        open: bool,
+    ) -> bool {
+        let same = self.taken.mark(stream).is_some_and(|taken| taken.time == time);
+        !(same && open) && !matches!(self.clone().admit(stream, time, now), Admission::New(_))
+    }
+
     /// A new stream starts: counting of equal stamps starts over.
     pub(super) fn reopened(&mut self) {
         self.run = [None, None];

@@ -252,7 +252,7 @@ struct State {
 #[derive(Default)]
 struct Link {
     orders: Mutex<Orders>,
-    peer_closed: Mutex<Option<Instant>>,
+    ended: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -323,9 +323,9 @@ impl TcpReceiver {
         }
     }
 
-    /// When the peer ended the connection, if it has.
-    pub fn peer_closed(&self, connection: usize) -> Option<Instant> {
-        *self.shared.state.lock().unwrap().links[connection].peer_closed.lock().unwrap()
+    /// When the connection ended: by the peer, or by a reset from here.
+    pub fn ended(&self, connection: usize) -> Option<Instant> {
+        *self.shared.state.lock().unwrap().links[connection].ended.lock().unwrap()
     }
 
     /// Refuses connections from now on; nobody else can get the port meanwhile.
@@ -389,6 +389,7 @@ impl Shared {
                     let (number, conduct) = self.enlist(&link);
                     threads.push(std::thread::spawn(move || {
                         shared.serve(&stream.into(), &link, number, conduct);
+                        *link.ended.lock().unwrap() = Some(Instant::now());
                     }));
                 }
                 Err(_) => std::thread::sleep(TICK),
@@ -443,10 +444,7 @@ impl Shared {
                         return reset(stream);
                     }
                 }
-                Reading::End => {
-                    *link.peer_closed.lock().unwrap() = Some(Instant::now());
-                    return;
-                }
+                Reading::End => return,
             }
         }
     }
