@@ -121,7 +121,7 @@ fn the_images_health_check_finds_the_agent_well_and_a_dead_one_not() {
 fn the_agents_own_container_is_never_shipped() {
     let engine = Engine::new("own");
     let address = format!("DOWNSPOUT_HTTP={}:9514", own_address());
-    let options = ["-d", "--network", "host", "--env", &address, "--env", "DOWNSPOUT_BACKLOG=true"];
+    let options = ["-d", "--network", "host", "--env", &address];
     let socket = ["--volume", "/var/run/docker.sock:/var/run/docker.sock"];
     let mut arguments = run(&engine, "agent", &[&options[..], &socket].concat());
     arguments.push("stdout://?format=json".to_owned());
