@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod exchange;
 mod reply;
+mod socket_file;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -243,7 +243,11 @@ impl Follower {
             if self.shared.stop.is_draining() {
                 return End::Stopping;
             }
-            reading.gather().await;
+            if reading.is_busy()
+                && let Err(error) = stream.rest(GATHER).await
+            {
+                return End::Broken(error.to_string());
+            }
         }
     }
 
@@ -370,12 +374,9 @@ impl Reading {
         Self { frames, end: None, first: true, must_reach_back, last: Instant::now() }
     }
 
-    async fn gather(&mut self) {
+    /// Whether this read came shortly after the last one.
+    fn is_busy(&mut self) -> bool {
         let now = Instant::now();
-        let busy = now.duration_since(self.last) < BUSY_WITHIN;
-        if busy {
-            tokio::time::sleep(GATHER).await;
-        }
-        self.last = Instant::now();
+        now.duration_since(std::mem::replace(&mut self.last, now)) < BUSY_WITHIN
     }
 }

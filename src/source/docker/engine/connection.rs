@@ -10,16 +10,25 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::socket_file::SocketFile;
 use super::{Endpoint, EngineError};
 
 /// What a connection can do, whatever carries it.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Until the next read, what arrives need not wake anybody.
+    fn rest(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for TcpStream {}
+impl Transport for TlsStream<TcpStream> {}
 
 /// An open connection. Boxed, since a virtual call per 64 KiB costs nothing.
 pub(super) type Connection = Box<dyn Transport>;
@@ -30,7 +39,9 @@ pub(super) async fn open(
     tls: Option<Arc<ClientConfig>>,
 ) -> io::Result<Connection> {
     match (endpoint, tls) {
-        (Endpoint::Unix(path), _) => Ok(Box::new(UnixStream::connect(path).await?)),
+        (Endpoint::Unix(path), _) => {
+            Ok(Box::new(SocketFile::new(UnixStream::connect(path).await?)))
+        }
         (Endpoint::Tcp { host, port }, _) => Ok(Box::new(open_tcp(host, *port).await?)),
         (Endpoint::Tls { host, port, .. }, Some(config)) => {
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;

@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -63,6 +64,14 @@ impl LogStream {
     /// one or more pieces. Dropping the future loses nothing.
     pub async fn read(&mut self, sink: &mut (impl FnMut(&[u8]) + Send)) -> io::Result<Read> {
         poll_fn(|context| self.poll_read(context, sink)).await
+    }
+
+    /// Lets records gather for `pause`; where the connection is a socket file, without being woken
+    /// for each.
+    pub async fn rest(&mut self, pause: Duration) -> io::Result<()> {
+        self.connection.rest()?;
+        tokio::time::sleep(pause).await;
+        Ok(())
     }
 
     /// Reads to the end, up to `limit` bytes; `None` if there are more.
