@@ -13,7 +13,7 @@ const COUNT_RUNS: &str =
 
 #[test]
 fn nothing_is_lost_of_containers_that_remove_themselves() {
-    let site = Site::new("rm");
+    let site = Site::on(Engine::alone("rm"), |launch| launch);
     let mut expected = Expected::new(8);
     for run in 1..=20 {
         let start = site.engine.container(&format!("run-{run}")).option("--rm");

@@ -99,7 +99,9 @@ fn f03_a_break_while_idle_costs_no_line_and_repeats_none() {
             receiver.inbox.wait_complete(&expected, SOON);
             agent.assert_balance(&receiver.route());
             std::thread::sleep(IDLE);
+            let last = receiver.connections() - 1;
             receiver.close_all(close);
+            until("the end", SOON, || receiver.ended(last).ok_or_else(|| "not yet".to_owned()));
         }
         agent.end_of_input();
         assert_eq!(agent.finish(SOON).code, Some(0));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Debian's static busybox as an image: nothing is pulled.
 pub const IMAGE: &str = "downspout-test/busybox:1";
@@ -13,20 +13,42 @@ pub const IMAGE: &str = "downspout-test/busybox:1";
 /// No docker command of a test may take longer.
 const COMMAND_SECONDS: &str = "60";
 
+/// Tests that use the engine share it, but for those that need it for themselves.
+static TURN: RwLock<()> = RwLock::new(());
+
 /// The containers of one test.
 pub struct Engine {
     prefix: String,
+    _turn: Turn,
+}
+
+#[expect(dead_code, reason = "held, not read")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
 }
 
 impl Engine {
     /// `name` becomes part of the containers' names. Makes the image if it is missing.
     #[track_caller]
     pub fn new(name: &str) -> Self {
+        Self::at_turn(name, Turn::Shared(TURN.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// While no other test uses the engine: for containers that live for some milliseconds, whose
+    /// logs go with them.
+    #[track_caller]
+    pub fn alone(name: &str) -> Self {
+        Self::at_turn(name, Turn::Alone(TURN.write().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    #[track_caller]
+    fn at_turn(name: &str, turn: Turn) -> Self {
         static IMAGE_MADE: OnceLock<()> = OnceLock::new();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         IMAGE_MADE.get_or_init(make_image);
         let count = COUNT.fetch_add(1, SeqCst);
-        Self { prefix: format!("it-{name}-{}-{count}", std::process::id()) }
+        Self { prefix: format!("it-{name}-{}-{count}", std::process::id()), _turn: turn }
     }
 
     /// The full name of one of the test's containers.

@@ -29,7 +29,12 @@ impl Site {
     /// An agent with further settings.
     #[track_caller]
     pub fn with(name: &str, settings: impl FnOnce(Launch) -> Launch) -> Self {
-        let engine = Engine::new(name);
+        Self::on(Engine::new(name), settings)
+    }
+
+    /// An agent for containers of this engine.
+    #[track_caller]
+    pub fn on(engine: Engine, settings: impl FnOnce(Launch) -> Launch) -> Self {
         let receiver = TcpReceiver::start();
         let agent = settings(Launch::new()).arg(receiver.route()).ready();
         Self { agent, receiver, engine }
