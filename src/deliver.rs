@@ -16,7 +16,7 @@ use crate::metrics::DestinationMetrics;
 use crate::output::{Fault, Output};
 use crate::shutdown::Stop;
 
-use window::{Part, Window};
+use window::{Part, Relinked, Window};
 
 /// Text picked for one batch, in bytes: large enough that a system call per batch is cheap.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -172,8 +172,15 @@ impl Delivery {
     }
 
     async fn resend(&mut self, unread: u64) -> Result<(), Fault> {
-        let (from, frames) = self.window.relink(unread);
+        let Relinked { from, frames, doubtful } = self.window.relink(unread);
         self.metrics.lines_resent.inc_by(frames);
+        if doubtful > 0 {
+            self.metrics.bytes_doubtful.inc_by(doubtful);
+            tracing::warn!(
+                destination = %self.name, bytes = doubtful,
+                "the peer acknowledged more than is kept for a replay and may not have read it"
+            );
+        }
         for frames in self.window.frames_from(from) {
             self.output.send(frames).await?;
         }

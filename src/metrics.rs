@@ -42,6 +42,7 @@ pub struct Metrics {
     lines_in_flight: IntGaugeVec,
     lines_resent: IntCounterVec,
     lines_truncated: IntCounterVec,
+    bytes_doubtful: IntCounterVec,
     connections: IntCounterVec,
     faults: IntCounterVec,
     suspected: IntCounterVec,
@@ -68,6 +69,9 @@ pub struct DestinationMetrics {
     pub lines_resent: IntCounter,
     /// Lines cut to a datagram's limit.
     pub lines_truncated: IntCounter,
+    /// Bytes acknowledged by a peer that broke, which its process may not have read and which
+    /// were not kept for a replay: an estimate from above of what was lost.
+    pub bytes_doubtful: IntCounter,
     /// Links that broke and attempts that failed.
     pub faults: IntCounter,
     /// 1 while connected.
@@ -158,6 +162,7 @@ impl Metrics {
             lines_in_flight: make.gauges("lines_in_flight", "Lines read and not settled")?,
             lines_resent: make.counters("lines_resent_total", "Lines sent again", &[])?,
             lines_truncated: make.counters("lines_truncated_total", "Lines cut to a limit", &[])?,
+            bytes_doubtful: make.counters("bytes_doubtful_total", "Bytes perhaps unread", &[])?,
             connections: make.counters("connections_total", "Links made", &[])?,
             faults: make.counters("faults_total", "Broken links and failed attempts", &[])?,
             suspected: make.counters(
@@ -203,6 +208,7 @@ impl Metrics {
             lines_in_flight: self.lines_in_flight.with_label_values(&[name]),
             lines_resent: of(&self.lines_resent),
             lines_truncated: of(&self.lines_truncated),
+            bytes_doubtful: of(&self.bytes_doubtful),
             faults: of(&self.faults),
             up: self.up.with_label_values(&[name]),
             stalled: self.stalled.with_label_values(&[name]),

@@ -77,6 +77,17 @@ pub(super) struct Window {
     spare: Vec<Batch>,
 }
 
+/// What a new link begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Relinked {
+    /// The position of its byte 0.
+    pub(super) from: u64,
+    /// Frames that are sent again.
+    pub(super) frames: u64,
+    /// Bytes that the peer may not have read and that are not kept any more.
+    pub(super) doubtful: u64,
+}
+
 /// Buffers kept for reuse, so that a steady stream of batches allocates nothing.
 const SPARE_BATCHES: usize = 4;
 
@@ -189,8 +200,9 @@ impl Window {
     }
 
     /// A new link: what is not acknowledged, and `unread` bytes before it as far as they are
-    /// kept, will be sent on it from its byte 0. Returns the position and how many frames that is.
-    pub(super) fn relink(&mut self, unread: u64) -> (u64, u64) {
+    /// kept, will be sent on it from its byte 0.
+    pub(super) fn relink(&mut self, unread: u64) -> Relinked {
+        let settled = self.settled;
         let wanted = self.settled.saturating_sub(unread).max(self.first);
         let mut start = self.first;
         let mut frames = 0;
@@ -208,7 +220,9 @@ impl Window {
         self.settled = position.min(self.settled);
         self.link_base = self.settled;
         self.reported = 0;
-        (self.settled, frames)
+        // What was settled before the agent's first byte cannot be in doubt.
+        let doubtful = unread.min(settled).saturating_sub(settled - self.settled);
+        Relinked { from: self.settled, frames, doubtful }
     }
 
     /// Gives up the first frame that is not acknowledged: the peer will never take it.
@@ -278,7 +292,7 @@ mod tests {
         }
 
         fn resent(&mut self, unread: u64) -> Vec<u8> {
-            let (from, _) = self.window.relink(unread);
+            let from = self.window.relink(unread).from;
             self.window.frames_from(from).flat_map(|f| f.bytes().to_vec()).collect()
         }
     }
@@ -301,6 +315,7 @@ mod tests {
         bench.push(&[10, 10]);
         bench.push(&[10]);
         bench.window.settle(30);
+        assert_eq!(bench.window.relink(30).doubtful, 10, "the first frame is not kept");
         let resent = bench.resent(1_000);
         assert_eq!(resent, [vec![2; 10], vec![3; 10], vec![4; 10]].concat());
         bench.window.settle(30);

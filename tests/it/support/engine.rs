@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Debian's static busybox as an image: nothing is pulled.
-pub const IMAGE: &str = "downspout-test/busybox:1";
+pub const IMAGE: &str = "downspout/busybox:test";
 
 /// No docker command of a test may take longer.
 const COMMAND_SECONDS: &str = "60";
@@ -58,7 +58,7 @@ impl Engine {
 
     /// What marks the test's containers, so that they go when the test ends.
     pub fn label(&self) -> String {
-        format!("downspout-test={}", self.prefix)
+        format!("downspout.test={}", self.prefix)
     }
 
     /// A container that is yet to be started.
