@@ -7,7 +7,8 @@ use crate::options::Problem;
 /// Code, runtime, TLS roots, control plane and metrics, measured on an idle agent with room for
 /// the read buffers of followers.
 const FIXED_BYTES: u64 = 12 << 20;
-/// Table of what the peer may not have read: bytes sent to cursors.
+/// Acknowledged frames kept because the peer's process may not have read them: what TCP and TLS
+/// ask `deliver` to keep (`net::link::USUAL_DOUBT_BYTES`).
 const REPLAY_BYTES: u64 = 256 << 10;
 /// The batch being encoded.
 const BATCH_BYTES: u64 = 128 << 10;
@@ -34,7 +35,7 @@ pub struct Share {
     pub lanes: u64,
     /// Frames sent and not acknowledged.
     pub window: u64,
-    /// The table that a replay needs.
+    /// Acknowledged frames kept for a replay.
     pub replay: u64,
     /// The batch being encoded.
     pub batch: u64,

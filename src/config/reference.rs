@@ -95,6 +95,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_in_the_tree_is_what_the_binary_prints() {
+        let page = include_str!("../../deploy/variables.md");
+        assert!(
+            page == text(),
+            "deploy/variables.md is stale: downspout reference > deploy/variables.md"
+        );
+    }
+
+    #[test]
     fn every_setting_scheme_and_option_has_a_row_of_whole_cells() {
         let text = text();
         for setting in SETTINGS {

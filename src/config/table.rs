@@ -77,9 +77,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     row("DOCKER_TLS_VERIFY", "", ANY_VALUE, draft::docker_tls_verify,
         "Talk TLS to a tcp:// Docker and check its certificate."),
     row("DOCKER_CERT_PATH", "", "path", draft::docker_cert_path,
-        "Folder with ca.pem, cert.pem and key.pem for a tcp:// Docker; unset: $HOME/.docker. \
-         Set without DOCKER_TLS_VERIFY, TLS is used and Docker's certificate is not checked, \
-         as Docker's own clients do."),
+        "Folder with ca.pem, and cert.pem and key.pem if Docker asks for them; unset: $HOME/.docker. \
+         Set alone, it asks for TLS as DOCKER_TLS_VERIFY does. Docker's certificate is always checked."),
     row("DOCKER_API_VERSION", "", "version", draft::docker_api_version,
         "Docker API version such as 1.41. Unset, it is negotiated."),
     row("DOWNSPOUT_HOSTNAME", "", "name", draft::hostname,

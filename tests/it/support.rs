@@ -2,11 +2,14 @@
 //! containers that clean up after themselves, a proxy before the engine, and the count of lines.
 
 pub mod agent;
+pub mod certificates;
 pub mod engine;
 pub mod numbers;
 pub mod proxy;
 pub mod receiver;
 pub mod site;
+pub mod syslogd;
+pub mod tls_server;
 
 use std::time::{Duration, Instant};
 

@@ -8,6 +8,9 @@ use super::Trust;
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
+const CHECK_CERTIFICATE: &str = "check that tls_cert is signed by an authority that the server \
+                                 trusts, and has not expired";
+
 /// What the reader of an error needs to know besides it.
 #[derive(Debug)]
 pub(super) struct Circumstances<'a> {
@@ -39,6 +42,10 @@ pub(super) fn failure(error: &io::Error, about: &Circumstances<'_>) -> String {
         }
         Some(error) => format!("the TLS handshake failed: {error}"),
         None if about.asked && !about.has_identity => wants_certificate("closed the connection"),
+        // rsyslog with GnuTLS says no more than this.
+        None if about.asked => format!(
+            "the server refuses our certificate (closed the connection on it); {CHECK_CERTIFICATE}"
+        ),
         None => format!(
             "the TLS handshake failed: {error}; check that the server speaks TLS here, and its log"
         ),
@@ -65,10 +72,9 @@ fn tls_error(error: &io::Error) -> Option<&Error> {
 fn refusal(error: &Error, about: &Circumstances<'_>) -> String {
     match (about.asked, about.has_identity) {
         (true, false) => wants_certificate(&error.to_string()),
-        (true, true) => format!(
-            "the server refuses our certificate ({error}); check that tls_cert is signed by an \
-             authority that the server trusts, and has not expired"
-        ),
+        (true, true) => {
+            format!("the server refuses our certificate ({error}); {CHECK_CERTIFICATE}")
+        }
         (false, _) => format!(
             "the server refuses the TLS handshake ({error}); TLS 1.2 or 1.3 is needed, see the \
              server's log"
