@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::SOON;
 use crate::support::agent::{Agent, Launch};
 use crate::support::engine::Engine;
 use crate::support::numbers::{Expected, Stream, printing};
 use crate::support::proxy::{Mischief, Proxy};
 use crate::support::receiver::TcpReceiver;
 use crate::support::site::{Site, wait_printed};
+use crate::support::{SOON, check, until};
 
 /// An agent that reaches the engine through the proxy, and must lose and repeat nothing.
 struct Scene {
@@ -178,7 +178,10 @@ fn survives(name: &str, replies: &str, mischief: impl IntoIterator<Item = Mischi
     Engine::docker(&["start", &id]);
     let expected = both(&name, 60, 8);
     scene.receiver.inbox.wait_complete(&expected, 2 * SOON);
-    assert_eq!(scene.proxy.armed(), 0, "not everything was broken");
+    // The last inspection comes when all lines have come.
+    until("everything to be broken was", SOON, || {
+        check(scene.proxy.armed() == 0, || format!("{} replies are left", scene.proxy.armed()))
+    });
     scene.assert_all_arrive(&expected);
 }
 
