@@ -154,9 +154,11 @@ impl Chunk {
         self.arena.len()
     }
 
-    /// What a budget is charged: the arena and the line table.
+    /// What a budget is charged: the arena and the line table, and a quarter of them for what the
+    /// allocator cannot use between chunks (measured with full lanes: 20 to 28 %).
     pub fn weight(&self) -> usize {
-        self.arena.len() + self.lines.len() * size_of::<Line>()
+        let held = self.arena.len() + self.lines.len() * size_of::<Line>();
+        held + held / 4
     }
 
     /// Gives up the text and keeps the lines, for settling after the text was encoded.
@@ -199,14 +201,11 @@ impl ChunkBuilder {
         if self.lines.is_empty() {
             return None;
         }
-        // A chunk may wait for long, and is charged for what it holds, not for spare room.
-        self.arena.shrink_to_fit();
-        self.lines.shrink_to_fit();
-        Some(Chunk {
-            container: container.clone(),
-            arena: Bytes::from(std::mem::take(&mut self.arena)),
-            lines: std::mem::take(&mut self.lines),
-        })
+        // A chunk may wait for long, so it gets no more room than it fills. A copy leaves the
+        // allocator fewer holes than a buffer that has grown and is cut to size.
+        let arena = Bytes::from(std::mem::take(&mut self.arena).as_slice().to_vec());
+        let lines = std::mem::take(&mut self.lines).as_slice().to_vec();
+        Some(Chunk { container: container.clone(), arena, lines })
     }
 }
 
