@@ -17,7 +17,7 @@ use downspout::encode::{Cache, Encoder, Terminal, plan};
 use downspout::options::Options;
 use downspout::output::Carriage;
 use downspout::record;
-use downspout::record::{Chunk, ChunkBuilder, Container, Mark, Stream, Timestamp};
+use downspout::record::{Chunk, ChunkBuilder, Container, Mark, Place, Stream, Timestamp};
 
 // The decoders are no part of the library's surface, so their files are compiled in here.
 #[expect(dead_code, unreachable_pub, reason = "a bench uses a part of it")]
@@ -59,7 +59,8 @@ fn chunk(lines: usize) -> Chunk {
     let text = text();
     for (time, _) in (TIME..).step_by(7_300).zip(0..lines) {
         let time = Timestamp::from_nanos(time);
-        builder.push(&text, b"", time, Stream::Stdout, Mark { time, pieces: 1 });
+        let mark = Mark { time, pieces: 1 };
+        builder.push(&text, b"", Place { time, stream: Stream::Stdout, mark });
     }
     builder.take(&container()).unwrap()
 }
@@ -115,7 +116,7 @@ fn assemble(criterion: &mut Criterion) {
                 for text in black_box(&pieces) {
                     let time = Timestamp::from_nanos(TIME);
                     let mark = Mark { time, pieces: 1 };
-                    let piece = Piece { stream: Stream::Stdout, time, mark, text };
+                    let piece = Piece { place: Place { time, stream: Stream::Stdout, mark }, text };
                     assembler.piece(piece, &mut builder);
                 }
                 builder.take(&container)

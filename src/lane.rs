@@ -411,8 +411,8 @@ mod tests {
         for number in 0..3 {
             lane.push(chunk(&one, number, 40_000));
         }
-        let (lines, _) = lane.drop_oldest(40_000);
-        assert_eq!(lines, 2);
+        let (dropped, _) = lane.drop_oldest(40_000);
+        assert_eq!(dropped, 2);
         assert_eq!(lanes.next(1 << 20).await[0].chunk.lines()[0].time.nanos(), 2);
         assert_eq!(lanes.metrics().lines_in_flight.get(), 1);
     }
@@ -421,14 +421,14 @@ mod tests {
     fn settling_moves_each_stream_to_its_last_line() {
         let lanes = lanes(1);
         let lane = lanes.open(&container("one"));
-        let line = |nanos, stream| {
+        let stamped = |nanos, stream| {
             let time = Timestamp::from_nanos(nanos);
             Line { start: 0, end: 0, time, stream, mark: Mark { time, pieces: 1 } }
         };
         lane.settled().advance(&[
-            line(5, Stream::Stderr),
-            line(3, Stream::Stdout),
-            line(4, Stream::Stdout),
+            stamped(5, Stream::Stderr),
+            stamped(3, Stream::Stdout),
+            stamped(4, Stream::Stdout),
         ]);
         let cursor = lane.settled().cursor();
         assert_eq!(cursor.mark(Stream::Stdout).unwrap().time.nanos(), 4);

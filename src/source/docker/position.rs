@@ -69,7 +69,8 @@ impl Position {
         open: bool,
     ) -> bool {
         let same = self.taken.mark(stream).is_some_and(|taken| taken.time == time);
-        !(same && open) && !matches!(self.clone().admit(stream, time, now), Admission::New(_))
+        let is_new = matches!(self.clone().admit(stream, time, now), Admission::New(_));
+        !(is_new || same && open)
     }
 
     /// A new stream starts: counting of equal stamps starts over.
