@@ -87,6 +87,7 @@ impl App {
                 encoder: route.encoder,
                 output: route.output,
                 window_bytes: route.window_bytes,
+                replay_bytes: share.replay,
                 backoff_max: config.backoff_max,
             });
             destinations.spawn("deliver", delivery.run(stop.clone()));
@@ -101,7 +102,9 @@ impl App {
         };
         let source: Box<dyn Source> = match config.source {
             SourceChoice::Docker(settings) => Box::new(Docker::new(settings)),
-            SourceChoice::Replay(input, host) => Box::new(Replay::new(input, host)),
+            SourceChoice::Replay(input, host) => {
+                Box::new(Replay::new(input, host).map_err(|problem| vec![problem])?)
+            }
         };
         sources.spawn("source", source.run(feed));
         let shutdown_timeout = config.shutdown_timeout;

@@ -43,6 +43,7 @@ pub struct Delivery {
     output: Box<dyn Output>,
     window: Window,
     window_bytes: u64,
+    replay_bytes: u64,
     backoff: Backoff,
     metrics: DestinationMetrics,
     state: State,
@@ -81,6 +82,8 @@ pub struct Parts {
     pub output: Box<dyn Output>,
     /// Bytes that may be sent and not acknowledged.
     pub window_bytes: usize,
+    /// Acknowledged bytes that are kept at most, because the peer may not have read them.
+    pub replay_bytes: u64,
     /// Longest pause between two attempts.
     pub backoff_max: Duration,
 }
@@ -94,7 +97,8 @@ impl Delivery {
             lanes: parts.lanes,
             encoder: parts.encoder,
             caches: HashMap::new(),
-            window: Window::new(parts.output.keeps_acknowledged(), metrics.clone()),
+            window: Window::new(metrics.clone()),
+            replay_bytes: parts.replay_bytes,
             output: parts.output,
             window_bytes: parts.window_bytes as u64,
             backoff: Backoff::new(BACKOFF_BASE, parts.backoff_max),
@@ -220,6 +224,7 @@ impl Delivery {
 
     fn settle(&mut self, on_link: u64) {
         self.window.settle(on_link);
+        self.window.release(self.output.keeps_acknowledged().min(self.replay_bytes));
         if !self.state.progressed {
             self.state.progressed = true;
             self.backoff.reset();

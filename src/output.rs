@@ -138,9 +138,9 @@ pub trait Output: Send + fmt::Debug {
     /// outstanding: then it only watches the link (and pends for ever where there is none).
     fn acknowledged(&mut self, beyond: u64) -> BoxFuture<'_, Result<u64, Fault>>;
 
-    /// How many acknowledged bytes are to be kept, because a link can break in a way that puts
-    /// them in doubt (`Fault::Retry::unread`).
-    fn keeps_acknowledged(&self) -> usize {
+    /// How many acknowledged bytes would be in doubt if the link broke now
+    /// (`Fault::Retry::unread`), and are to be kept for that.
+    fn keeps_acknowledged(&self) -> u64 {
         0
     }
 

@@ -8,8 +8,11 @@ use crate::options::Problem;
 /// resident, lanes included; the rest is for what the allocator adds and for lines being joined.
 const FIXED_BYTES: u64 = 12 << 20;
 /// Acknowledged frames kept because the peer's process may not have read them: what TCP and TLS
-/// ask `deliver` to keep (`net::link::USUAL_DOUBT_BYTES`).
-const REPLAY_BYTES: u64 = 256 << 10;
+/// always ask `deliver` to keep (`net::link::USUAL_DOUBT_BYTES`).
+const LEAST_REPLAY_BYTES: u64 = 256 << 10;
+/// A receiver that stalls leaves megabytes unread; receive buffers seldom grow beyond this
+/// (`net.ipv4.tcp_rmem` ends at 6 MiB on most hosts). Held only while one does.
+const MOST_REPLAY_BYTES: u64 = 8 << 20;
 /// The batch being encoded.
 const BATCH_BYTES: u64 = 128 << 10;
 /// Below this much a destination cannot keep its peer busy while it reads.
@@ -68,7 +71,7 @@ impl Plan {
                 name,
                 lanes: 0,
                 window: window as u64,
-                replay: REPLAY_BYTES,
+                replay: LEAST_REPLAY_BYTES,
                 batch: BATCH_BYTES,
             })
             .collect();
@@ -90,8 +93,10 @@ impl Plan {
                 Bytes(least),
             )));
         }
+        let replay = (lanes / 4).min(lanes - least).min(MOST_REPLAY_BYTES - LEAST_REPLAY_BYTES);
         for share in &mut shares {
-            share.lanes = lanes.min(MOST_LANE_BYTES.max(least));
+            share.replay += replay;
+            share.lanes = (lanes - replay).min(MOST_LANE_BYTES.max(least));
         }
         Ok(Self { limit, fixed: FIXED_BYTES, destinations: shares })
     }
@@ -169,8 +174,8 @@ mod tests {
     fn it_reads_as_a_sum() {
         assert_eq!(
             plan(64 * MIB, 1 << 20, &[256 << 10]).unwrap().to_string(),
-            "64 MiB = 12 MiB fixed + r0 8.6 MiB (lanes 8 MiB, window 256 KiB, replay 256 KiB, \
-             batch 128 KiB) + 43.3 MiB to spare"
+            "64 MiB = 12 MiB fixed + r0 16.3 MiB (lanes 8 MiB, window 256 KiB, replay 8 MiB, \
+             batch 128 KiB) + 35.6 MiB to spare"
         );
         assert_eq!(Bytes(1023).to_string(), "1023 bytes");
         assert_eq!(Bytes(MIB - 1).to_string(), "1023.9 KiB");

@@ -72,7 +72,6 @@ pub(super) struct Window {
     link_base: u64,
     /// What the link last said, which may lie inside a frame.
     reported: u64,
-    keep_bytes: u64,
     metrics: DestinationMetrics,
     spare: Vec<Batch>,
 }
@@ -92,8 +91,8 @@ pub(super) struct Relinked {
 const SPARE_BATCHES: usize = 4;
 
 impl Window {
-    /// Keeps `keep_bytes` of acknowledged frames for a replay.
-    pub(super) fn new(keep_bytes: usize, metrics: DestinationMetrics) -> Self {
+    /// Nothing sent yet.
+    pub(super) fn new(metrics: DestinationMetrics) -> Self {
         Self {
             batches: VecDeque::new(),
             first: 0,
@@ -102,7 +101,6 @@ impl Window {
             end: 0,
             link_base: 0,
             reported: 0,
-            keep_bytes: keep_bytes as u64,
             metrics,
             spare: Vec::new(),
         }
@@ -152,7 +150,7 @@ impl Window {
     }
 
     /// Takes the link's word that its first `on_link` bytes are acknowledged: counts whole
-    /// frames, moves cursors, lets go of what no replay can need.
+    /// frames and moves cursors.
     pub(super) fn settle(&mut self, on_link: u64) {
         self.reported = self.reported.max(on_link);
         let to = (self.link_base + on_link).min(self.end);
@@ -180,13 +178,13 @@ impl Window {
             start += batch.len();
         }
         self.settled = aligned;
-        self.release();
     }
 
-    // Whole batches that are acknowledged and further back than any replay goes.
-    fn release(&mut self) {
+    /// Lets go of acknowledged batches that lie further back than `keep_bytes`, which is as far
+    /// as a replay could go.
+    pub(super) fn release(&mut self, keep_bytes: u64) {
         while let Some(batch) = self.batches.front()
-            && self.first + batch.len() + self.keep_bytes <= self.settled
+            && self.first + batch.len() + keep_bytes <= self.settled
             && let Some(mut batch) = self.batches.pop_front()
         {
             self.first += batch.len();
@@ -259,13 +257,14 @@ mod tests {
         window: Window,
         lane: crate::lane::Lane,
         next: i64,
+        keep: u64,
     }
 
     impl Bench {
-        fn new(keep: usize) -> Self {
+        fn new(keep: u64) -> Self {
             let metrics = Metrics::new().destination("test");
             let lane = Lanes::new(1, metrics.clone()).open(&Container::default());
-            Self { window: Window::new(keep, metrics), lane, next: 0 }
+            Self { window: Window::new(metrics), lane, next: 0, keep }
         }
 
         /// A batch of frames of the given sizes; each line is stamped with its number from 1.
@@ -286,6 +285,11 @@ mod tests {
             self.window.metrics.lines_in_flight.add(i64::try_from(sizes.len()).unwrap());
         }
 
+        fn settle(&mut self, on_link: u64) {
+            self.window.settle(on_link);
+            self.window.release(self.keep);
+        }
+
         fn cursor(&self) -> i64 {
             let mark = self.lane.settled().cursor().mark(Stream::Stdout);
             mark.map_or(0, |mark| mark.time.nanos())
@@ -301,7 +305,7 @@ mod tests {
     fn an_acknowledgement_inside_a_frame_settles_the_frames_before_it() {
         let mut bench = Bench::new(0);
         bench.push(&[10, 10, 10]);
-        bench.window.settle(25);
+        bench.settle(25);
         assert_eq!(bench.window.reported(), 25, "the next wait is for more than this");
         assert_eq!(bench.cursor(), 2);
         assert_eq!(bench.window.outstanding(), 10);
@@ -314,11 +318,11 @@ mod tests {
         bench.push(&[10]);
         bench.push(&[10, 10]);
         bench.push(&[10]);
-        bench.window.settle(30);
+        bench.settle(30);
         assert_eq!(bench.window.relink(30).doubtful, 10, "the first frame is not kept");
         let resent = bench.resent(1_000);
         assert_eq!(resent, [vec![2; 10], vec![3; 10], vec![4; 10]].concat());
-        bench.window.settle(30);
+        bench.settle(30);
         assert_eq!(bench.cursor(), 4);
         assert_eq!(bench.window.metrics.lines_delivered.get(), 4);
         assert_eq!(bench.window.metrics.lines_in_flight.get(), 0);
@@ -370,7 +374,7 @@ mod tests {
                     }
                     Action::Settle(more) => {
                         acked = (acked + more).min(flat.len() as u64 - base);
-                        bench.window.settle(acked);
+                        bench.settle(acked);
                         best = best.max(base + acked);
                     }
                     Action::Break(unread) => {

@@ -125,6 +125,11 @@ impl Link {
         self.settled
     }
 
+    /// What would be in doubt if the peer ended abnormally now.
+    pub fn doubtful(&self) -> u64 {
+        self.watch.as_ref().map_or(0, Watch::unread)
+    }
+
     /// Waits until `settled` moves beyond `beyond`, or the link ends.
     pub async fn acknowledged(&mut self, beyond: u64) -> Result<u64, Broken> {
         let mut pause = FIRST_PAUSE;
@@ -265,10 +270,7 @@ impl Link {
     fn note(&mut self, end: io::Result<()>) -> Broken {
         let broken = match end {
             Ok(()) => Broken { why: "the peer closed the connection".into(), unread: 0 },
-            Err(error) => Broken {
-                why: sentence(&error),
-                unread: self.watch.as_ref().map_or(0, Watch::unread),
-            },
+            Err(error) => Broken { why: sentence(&error), unread: self.doubtful() },
         };
         self.end.get_or_insert(broken).clone()
     }

@@ -138,8 +138,9 @@ impl Output for Tcp {
         Box::pin(async move { Ok(self.linked()?.acknowledged(beyond).await?) })
     }
 
-    fn keeps_acknowledged(&self) -> usize {
-        link::USUAL_DOUBT_BYTES
+    fn keeps_acknowledged(&self) -> u64 {
+        let doubtful = self.link.as_ref().map_or(0, Link::doubtful);
+        doubtful.max(link::USUAL_DOUBT_BYTES as u64)
     }
 
     fn close(&mut self) -> BoxFuture<'_, Result<u64, Fault>> {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use crate::lane::Lane;
+use crate::options::Problem;
 use crate::record::{ChunkBuilder, Container, Mark, Place, Stream, Timestamp};
 use crate::source::{Feed, Source};
 
@@ -38,9 +39,18 @@ pub enum Input {
 }
 
 impl Replay {
-    /// Replays `input`; `host` is the host name that its lines carry.
-    pub fn new(input: Input, host: String) -> Self {
-        Self { input, host }
+    /// Replays `input`; `host` is the host name that its lines carry. Refused if it is a file
+    /// that cannot be read.
+    pub fn new(input: Input, host: String) -> Result<Self, Problem> {
+        if let Input::File(path) = &input
+            && let Err(error) = std::fs::File::open(path)
+        {
+            return Err(Problem::new(format!(
+                "DOWNSPOUT_SOURCE=replay:{}: cannot read it: {error}",
+                path.display()
+            )));
+        }
+        Ok(Self { input, host })
     }
 }
 
@@ -179,5 +189,11 @@ mod tests {
         {
             assert_eq!(parse(bad), None, "{}", String::from_utf8_lossy(bad));
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named_at_the_start() {
+        let refused = Replay::new(Input::File("/not/there".into()), String::new()).unwrap_err();
+        assert!(refused.to_string().starts_with("DOWNSPOUT_SOURCE=replay:/not/there: cannot read"));
     }
 }

@@ -58,6 +58,27 @@ fn breaks_once(conduct: Conduct) {
 }
 
 #[test]
+fn f04_a_stall_and_then_a_reset_lose_nothing() {
+    // A receive buffer grows while its process reads, so that megabytes lie in it afterwards.
+    let conduct = Conduct::StallAfter(After::Frames(20_000));
+    let receiver = TcpReceiver::scripted(Framing::OctetCounting, [conduct]);
+    let expected = Expected::of_containers("web", 20, 2_500, 200);
+    let file = expected.replay_file();
+    let agent = quick(Launch::replaying(file.path()), &receiver);
+    let agent = agent.env("DOWNSPOUT_SHUTDOWN_TIMEOUT", "60s").start();
+    let series = receiver.route();
+    // What the kernel took without its process: far more than is kept for a usual break.
+    agent.wait_for("an acknowledgement beyond what was read", SOON, |metrics| {
+        let read = receiver.inbox.with(|frames| frames.len() as u64);
+        read >= 20_000 && metrics.of("lines_delivered_total", &series) > read + 2_000
+    });
+    receiver.close_all(Close::Reset);
+    receiver.inbox.wait_complete(&expected, SOON);
+    assert_eq!(agent.finish(SOON).code, Some(0));
+    receiver.inbox.assert_nothing_garbled();
+}
+
+#[test]
 fn f01_a_reset_in_the_stream_loses_nothing() {
     breaks_once(Conduct::ResetDrained(After::Frames(5000)));
 }

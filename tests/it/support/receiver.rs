@@ -211,6 +211,8 @@ pub enum Conduct {
     ResetAtOnce,
     /// Accepts and never reads, until `TcpReceiver::behave`.
     Stall,
+    /// Reads, then reads no more, until `TcpReceiver::behave`.
+    StallAfter(After),
     /// Reads a byte per 100 ms, until `TcpReceiver::behave`.
     Drip,
 }
@@ -424,6 +426,10 @@ impl Shared {
                 (Conduct::ResetAtOnce, _) | (_, Some(Close::Reset)) => Some(Close::Reset),
                 (Conduct::Reset(after), _) if parser.reached(after) => Some(Close::Reset),
                 (Conduct::Fin(after), _) if parser.reached(after) => Some(Close::Fin),
+                (Conduct::StallAfter(after), close) if parser.reached(after) => {
+                    conduct = Conduct::Stall;
+                    close
+                }
                 (_, close) => close,
             };
             match due {
@@ -476,7 +482,10 @@ fn read_some(mut stream: &TcpStream, conduct: Conduct, parser: &Parser) -> Readi
         Conduct::Fin(After::Bytes(limit)) | Conduct::Reset(After::Bytes(limit)) => {
             usize::try_from(limit.saturating_sub(parser.bytes)).unwrap()
         }
-        Conduct::Read | Conduct::ResetAtOnce | Conduct::ResetDrained(_) => buffer.len(),
+        Conduct::Read
+        | Conduct::ResetAtOnce
+        | Conduct::ResetDrained(_)
+        | Conduct::StallAfter(_) => buffer.len(),
     };
     // After its limit a connection that ended its half reads on to the peer's end.
     let most = if most == 0 { buffer.len() } else { most.min(buffer.len()) };
