@@ -2,8 +2,9 @@
 //! receiver, by downspout and by the syslog daemons of Debian; and a live load, beside Docker's
 //! own syslog driver. Reads what it costs from /proc. Never sends anything off this machine.
 //!
-//! `cargo bench --bench drain -- [--rounds 3] [--lines 1000000] [--only NAME]…` with
-//! `AGENT_BINARY`, `BUSYBOX_IMAGE` and `RECEIVERS` set, as `make bench` does.
+//! `cargo bench --bench drain -- [--rounds 3] [--lines 1000000] [--only NAME]… [--part PART]…`,
+//! where PART is backlog or live, with `AGENT_BINARY`, `BUSYBOX_IMAGE` and `RECEIVERS` set, as
+//! `make bench` does.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,6 +35,8 @@ use shippers::{Order, Places, Running, Shipper};
 use sink::Sink;
 use table::{Figures, Report, Row};
 
+/// Where the engine listens unless `DOCKER_HOST` says otherwise.
+const SOCKET: &str = "unix:///var/run/docker.sock";
 /// Length of a line without its end.
 const LINE_BYTES: usize = 120;
 /// Nothing new for this long means that nothing more will come.
@@ -49,11 +52,12 @@ struct Options {
     rounds: usize,
     lines: u64,
     only: Vec<String>,
+    parts: Vec<String>,
 }
 
 impl Options {
     fn read() -> Option<Self> {
-        let mut options = Self { rounds: 3, lines: 1_000_000, only: Vec::new() };
+        let mut options = Self { rounds: 3, lines: 1_000_000, only: Vec::new(), parts: Vec::new() };
         let mut benching = false;
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -64,7 +68,8 @@ impl Options {
                 "--rounds" => options.rounds = value().parse().expect("--rounds 3"),
                 "--lines" => options.lines = value().parse().expect("--lines 1000000"),
                 "--only" => options.only.push(value()),
-                other => panic!("unknown option {other}: there are --rounds, --lines and --only"),
+                "--part" => options.parts.push(value()),
+                other => panic!("unknown option {other}: --rounds, --lines, --only, --part"),
             }
         }
         benching.then_some(options)
@@ -72,6 +77,10 @@ impl Options {
 
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    fn includes(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
     }
 }
 
@@ -90,19 +99,22 @@ fn main() {
             folder: folder.clone(),
         },
         image: variable("BUSYBOX_IMAGE").unwrap_or_else(|| "downspout/busybox:test".into()),
-        dockerd: process::dockerd(),
+        dockerd: process::dockerd(&variable("DOCKER_HOST").unwrap_or_else(|| SOCKET.into())),
         options,
     };
     fs::create_dir_all(&folder).unwrap();
     containers::remove_left_overs();
+    if bench.dockerd.is_none() {
+        eprintln!("!! no dockerd on this machine: what the engine spends is not known");
+    }
 
     let report = Report {
         machine: Machine::look(containers::engine_version()),
         rounds: bench.options.rounds,
         lines: bench.options.lines,
         line_bytes: LINE_BYTES,
-        backlog: bench.backlog(),
-        live: bench.live(),
+        backlog: if bench.options.includes("backlog") { bench.backlog() } else { Vec::new() },
+        live: if bench.options.includes("live") { bench.live() } else { Vec::new() },
     };
     let text = report.text();
     fs::write(folder.join("drain.md"), &text).unwrap();
@@ -225,9 +237,14 @@ impl Bench {
         let pid = running.map(Running::pid);
         let lost = self.options.lines - tally.distinct;
         if let Some(running) = running
-            && lost > 0
+            && lost + tally.repeated > 0
         {
-            eprintln!("!! {lost} lines are missing; it said: {}", running.said());
+            let repeated = tally.repeated;
+            eprintln!("!! {lost} lines lost, {repeated} repeated; it said: {}", running.said());
+        }
+        if tally.foreign > self.options.lines / 100 {
+            let foreign = tally.foreign;
+            eprintln!("!! {foreign} lines of other containers were shipped too: stop those first");
         }
         Figures {
             wall_s: wall.map_or(0.0, |wall| wall.as_secs_f64()),

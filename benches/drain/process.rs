@@ -38,14 +38,21 @@ pub(crate) fn code_mib(pid: u32) -> Option<f64> {
     Some(bytes as f64 / f64::from(1 << 20))
 }
 
-/// The engine's process, if it runs on this machine.
-pub(crate) fn dockerd() -> Option<u32> {
-    let named = |pid: &u32| {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
-        name.is_ok_and(|name| name.trim() == "dockerd")
+/// The engine's process, if it runs on this machine: of several, the one that was told to listen
+/// on `socket`, else one that was told nothing.
+pub(crate) fn dockerd(socket: &str) -> Option<u32> {
+    let command = |pid: u32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let arguments = String::from_utf8_lossy(&arguments).into_owned();
+        (name.trim() == "dockerd").then_some((pid, arguments))
     };
     let processes = fs::read_dir("/proc").ok()?.flatten();
-    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(named)
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let engines: Vec<(u32, String)> = pids.filter_map(command).collect();
+    let told = engines.iter().find(|(_, arguments)| arguments.contains(socket));
+    let other = || engines.iter().find(|(_, arguments)| !arguments.contains("unix://"));
+    told.or_else(other).map(|(pid, _)| *pid)
 }
 
 /// What a figure depends on.
