@@ -205,3 +205,8 @@ fn f32_a_stream_cut_in_a_frame_loses_and_repeats_nothing() {
 fn f32_a_wrong_byte_in_a_frame_header_loses_and_repeats_nothing() {
     survives("header", "logs", [0, 1, 7, 12].map(Mischief::SpoilChunk));
 }
+
+#[test]
+fn f28_a_stretch_that_the_engine_sends_twice_is_shipped_once() {
+    survives("twice", "logs", [Mischief::Repeat(7)]);
+}

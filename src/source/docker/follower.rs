@@ -281,13 +281,16 @@ impl Follower {
         stream: &mut LogStream,
         reading: &mut Reading,
     ) -> std::io::Result<Read> {
-        let now = Timestamp::now();
+        // Taken once there is something to stamp: a time from before the wait would make every
+        // record seem to come from the future.
+        let mut arrival = None;
         let Self { position, assembler, builder, shared, progressed, .. } = self;
         let Reading { frames, end, first, must_reach_back, .. } = reading;
         let mut take = |decoded: Decoded<'_>| match decoded {
             // What comes behind a gap must not be taken: it will come again.
             Decoded::Record { .. } if end.is_some() => {}
             Decoded::Record { stream, time, text, terminal } => {
+                let now = *arrival.get_or_insert_with(Timestamp::now);
                 let open = assembler.open_since(stream).is_some();
                 if std::mem::take(first)
                     && *must_reach_back

@@ -25,6 +25,9 @@ pub enum Mischief {
     CutInChunk(usize),
     /// Spoils the first byte of that chunk, counted from 0.
     SpoilChunk(usize),
+    /// Sends that many chunks, and with the last of them all of them again, as Engine 20.10 does
+    /// around a rotation.
+    Repeat(usize),
 }
 
 /// A running proxy. Its socket goes with it.
@@ -267,6 +270,12 @@ fn reply([mut client, mut engine]: [UnixStream; 2], mischief: &Mutex<Option<Misc
                 });
                 break;
             }
+            Some(Mischief::Repeat(chunks)) => {
+                let mut reply = BufReader::new(buffer[..count].chain(&engine));
+                repeat(&mut reply, &mut client, chunks);
+                std::io::copy(&mut reply, &mut client).ok();
+                break;
+            }
             Some(Mischief::SpoilChunk(chunk)) => {
                 let mut reply = BufReader::new(buffer[..count].chain(&engine));
                 chunks(&mut reply, &mut client, chunk, |bytes| bytes[0] ^= 0x40);
@@ -281,6 +290,25 @@ fn reply([mut client, mut engine]: [UnixStream; 2], mischief: &Mutex<Option<Misc
     for end in [client, engine] {
         end.shutdown(Shutdown::Both).ok();
     }
+}
+
+// Copies a head and `count` chunks, the last of them in one write with all of them again.
+fn repeat(from: &mut impl BufRead, client: &mut UnixStream, count: usize) -> Option<()> {
+    client.write_all(&head(from)?).ok()?;
+    let mut stretch = Vec::new();
+    for number in 1..=count {
+        let mut chunk = Vec::new();
+        from.read_until(b'\n', &mut chunk).ok()?;
+        let length = usize::from_str_radix(std::str::from_utf8(&chunk).ok()?.trim(), 16).ok()?;
+        from.take(length as u64 + 2).read_to_end(&mut chunk).ok()?;
+        stretch.extend_from_slice(&chunk);
+        if number < count {
+            client.write_all(&chunk).ok()?;
+        } else {
+            client.write_all(&[chunk, stretch.clone()].concat()).ok()?;
+        }
+    }
+    Some(())
 }
 
 // Copies a head and `whole` chunks, then one more after `spoil` had it.
