@@ -42,11 +42,11 @@ struct App {
 }
 
 /// Sends our own log to standard error, which a container's runtime keeps.
-pub fn start_log(level: tracing::Level, colour: bool) {
+pub fn start_log(level: tracing::Level) {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(level)
-        .with_ansi(colour)
+        .with_ansi(false)
         .with_target(false)
         .init();
 }

@@ -75,8 +75,6 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// Level of our own log.
     pub log_level: Level,
-    /// Whether our own log on standard error is coloured.
-    pub colour: bool,
 }
 
 /// Where lines come from.
@@ -164,7 +162,6 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
         backoff_max: draft.backoff_max,
         http: draft.http,
         log_level: draft.log_level.unwrap_or(Level::INFO),
-        colour: terminals.stderr && colours,
     })
 }
 

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> ExitCode {
-    app::start_log(config.log_level, config.colour);
+    app::start_log(config.log_level);
     match on_runtime(app::run(config)) {
         Ok(Ok(_ended)) => ExitCode::SUCCESS,
         Ok(Err(problems)) => complain(&problems, UNUSABLE),

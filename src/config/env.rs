@@ -23,8 +23,6 @@ pub trait Env {
 pub struct Terminals {
     /// Standard output, where `stdout://` writes.
     pub stdout: bool,
-    /// Standard error, where our own log goes.
-    pub stderr: bool,
 }
 
 /// The environment of this process.
@@ -49,10 +47,7 @@ impl Env for ProcessEnv {
     }
 
     fn terminals(&self) -> Terminals {
-        Terminals {
-            stdout: std::io::stdout().is_terminal(),
-            stderr: std::io::stderr().is_terminal(),
-        }
+        Terminals { stdout: std::io::stdout().is_terminal() }
     }
 }
 
