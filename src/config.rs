@@ -88,9 +88,7 @@ pub enum SourceChoice {
 
 /// Reads the environment and the arguments of this process.
 pub fn from_process() -> Result<Command, Vec<Problem>> {
-    let arguments: Vec<String> =
-        std::env::args_os().skip(1).map(|text| text.to_string_lossy().into_owned()).collect();
-    parse(&ProcessEnv, &arguments)
+    parse(&ProcessEnv, &ProcessEnv.arguments())
 }
 
 /// Reads variables, flags, their files, and routes. All problems are reported at once.
