@@ -56,7 +56,7 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Seen>, bool) {
     let mut seen = Vec::new();
     let mut note = |decoded: Decoded<'_>| {
         seen.push(match decoded {
-            Decoded::Record { stream, time, text } => Seen::Record(stream, time, text.to_vec()),
+            Decoded::Record { stream, time, text, .. } => Seen::Record(stream, time, text.to_vec()),
             Decoded::EngineError(text) => Seen::Error(text.to_vec()),
             Decoded::Garbled(bytes) => Seen::Garbled(bytes),
         });
