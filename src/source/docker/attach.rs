@@ -26,8 +26,15 @@ impl Follower {
             );
             return false;
         }
-        let Ok(Some(facts)) = self.shared.engine.inspect(&self.tracked.id).await else {
-            return false;
+        let facts = match self.shared.engine.inspect(&self.tracked.id).await {
+            Ok(Some(facts)) => facts,
+            Ok(None) => return false,
+            // An engine that is away for a moment is no reason to leave the container for good.
+            Err(error) => {
+                tracing::debug!(container = %self.tracked.id, %error, "cannot inspect");
+                self.pause().await;
+                return true;
+            }
         };
         match self.shared.engine.attach(&self.tracked.id).await {
             Ok(stream) => self.read_attached(stream, facts.tty).await,
