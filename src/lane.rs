@@ -5,17 +5,27 @@
 //! that no busy neighbour can starve it; beyond that, lanes share the budget. `next` visits lanes
 //! in deficit round robin, by bytes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::metrics::DestinationMetrics;
-use crate::record::{Chunk, Container, Cursor, Line};
+use crate::record::{Chunk, Container, Cursor, Line, Resume, Timestamp};
 
 /// What a lane may take per visit, in bytes: about the size of a chunk, so that a visit of a
 /// flooding lane delays a quiet one by no more than that.
 const QUANTUM: usize = 32 * 1024;
+
+/// What outlives the agent of one destination: what a checkpoint holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// When the destination was first shipped to. What was printed before is not wanted of a
+    /// container that is not in `logs`.
+    pub since: Timestamp,
+    /// Where to go on, by container id.
+    pub logs: BTreeMap<String, Resume>,
+}
 
 /// All lanes of one destination.
 #[derive(Debug)]

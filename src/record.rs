@@ -66,9 +66,21 @@ pub struct Mark {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cursor {
     marks: [Option<Mark>; 2],
+    open: Option<Timestamp>,
 }
 
 impl Cursor {
+    /// The stamp of the earliest line that had begun by here and is not behind the marks: a
+    /// reader that goes on here must look no later than this. `None` if there is none.
+    pub fn open(&self) -> Option<Timestamp> {
+        self.open
+    }
+
+    /// Says which line had begun and was not complete.
+    pub fn set_open(&mut self, open: Option<Timestamp>) {
+        self.open = open;
+    }
+
     /// The mark of one stream; `None` before its first line.
     pub fn mark(&self, stream: Stream) -> Option<Mark> {
         let [stdout, stderr] = self.marks;
@@ -100,6 +112,15 @@ impl Cursor {
     pub fn latest(&self) -> Option<Timestamp> {
         self.marks.iter().flatten().map(|mark| mark.time).max()
     }
+}
+
+/// Where one destination goes on in one log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// What was printed before this is not wanted; `None` for the log from its beginning.
+    pub floor: Option<Timestamp>,
+    /// Everything up to here is settled.
+    pub cursor: Cursor,
 }
 
 /// One line of a chunk: where its bytes are, and the mark that holds once it is delivered.
