@@ -10,8 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::admin::{Admin, AdminError};
 use crate::config::{Config, SourceChoice};
 use crate::deliver::{Delivery, Parts};
-use crate::lane::Lanes;
+use crate::lane::{Kept, Lanes};
 use crate::options::Problem;
+use crate::record::Timestamp;
 use crate::shutdown::{Stop, Tasks};
 use crate::source::docker::Docker;
 use crate::source::replay::Replay;
@@ -79,6 +80,7 @@ impl App {
             tracing::info!(destination = %route.name, "route");
             let lane = Lanes::new(
                 usize::try_from(share.lanes).unwrap_or(usize::MAX),
+                Kept { since: Timestamp::now(), ..Kept::default() },
                 metrics.destination(&route.name),
             );
             let delivery = Delivery::new(Parts {
@@ -87,7 +89,7 @@ impl App {
                 encoder: route.encoder,
                 output: route.output,
                 window_bytes: route.window_bytes,
-                replay_bytes: share.replay,
+                replay_bytes: route.replay_bytes,
                 backoff_max: config.backoff_max,
             });
             destinations.spawn("deliver", delivery.run(stop.clone()));

@@ -90,6 +90,32 @@ impl Assembler {
         }
     }
 
+    /// Gives out what is held as parts of lines that go on: there is no room to wait for their
+    /// end. Returns how many parts.
+    pub fn give_out(&mut self, out: &mut ChunkBuilder) -> u64 {
+        let mut parts = 0;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let held = self.of(stream);
+            if held.open && !held.text.is_empty() {
+                held.give_rest(stream, out);
+                held.open = true;
+                parts += 1;
+            }
+        }
+        parts
+    }
+
+    /// An assembler with the same limits that holds nothing.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::new(self.max_line_bytes)
+    }
+
+    /// Bytes of lines whose end has not come.
+    pub fn held_bytes(&self) -> usize {
+        self.held.iter().map(|held| held.text.len()).sum()
+    }
+
     /// The stamp of the line that is open on a stream, which a resume must not start behind.
     pub fn open_since(&self, stream: Stream) -> Option<Timestamp> {
         let [stdout, stderr] = &self.held;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use crate::encode::Terminal;
+use crate::lane::Overflow;
 use crate::metrics::Metrics;
 use crate::options::Problem;
 use crate::route::{Opening, Route};
@@ -177,6 +178,8 @@ fn docker(draft: &Draft, env: &dyn Env) -> Result<docker::Settings, Problem> {
         hostname: draft.hostname.clone(),
         backlog: draft.backlog,
         attach: draft.attach,
+        overflow: draft.overflow.unwrap_or(Overflow::DropOldest),
+        probe_after: draft.probe_after,
         follow_shipped: draft.follow_shipped,
     })
 }

@@ -1,6 +1,8 @@
 //! One loop per destination: pick fairly, encode, send, and move cursors on acknowledgement. The
 //! only place that retries a send. Never knows a scheme, never reads a log.
 
+mod batch;
+mod history;
 mod window;
 
 use std::collections::HashMap;
@@ -12,17 +14,22 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::encode::{Cache, Encoder};
 use crate::lane::{Lanes, Picked};
-use crate::metrics::DestinationMetrics;
+use crate::metrics::{DestinationMetrics, DropReason};
 use crate::output::{Fault, Output};
 use crate::shutdown::Stop;
 
-use window::{Part, Relinked, Window};
+use batch::Part;
+use window::{Keep, Window};
 
 /// Text picked for one batch, in bytes: large enough that a system call per batch is cheap.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// First delay after a failed attempt; doubles up to the configured cap.
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
+
+/// Acknowledged frames kept in memory at most, because the peer's process may not have read them:
+/// what TCP and TLS ask for at most times (`net::link::USUAL_DOUBT_BYTES`). More is read again.
+pub const REPLAY_FRAME_BYTES: u64 = 256 * 1024;
 
 /// A link that lived this long was healthy, even if nothing had to be sent over it.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
@@ -82,7 +89,7 @@ pub struct Parts {
     pub output: Box<dyn Output>,
     /// Bytes that may be sent and not acknowledged.
     pub window_bytes: usize,
-    /// Acknowledged bytes that are kept at most, because the peer may not have read them.
+    /// Acknowledged bytes that are sent again at most, because the peer may not have read them.
     pub replay_bytes: u64,
     /// Longest pause between two attempts.
     pub backoff_max: Duration,
@@ -112,13 +119,31 @@ impl Delivery {
         tokio::select! {
             () = self.deliver() => {}
             () = stop.quitting() => {
-                let lines = self.metrics.lines_in_flight.get();
-                if lines > 0 {
-                    tracing::warn!(destination = %self.name, lines, "stopped before all was acknowledged");
-                }
+                self.give_up();
             }
         }
         self.metrics.up.set(0);
+    }
+
+    /// The time is over. What is in a log is read again after the next start; the rest is lost.
+    fn give_up(&self) {
+        let (waiting, unsent) = (self.lanes.abandon(), self.window.unreturnable());
+        let lost = waiting.0 + unsent.0;
+        if lost > 0 {
+            self.metrics.dropped(DropReason::Shutdown, lost, waiting.1 + unsent.1);
+            self.metrics.lines_in_flight.sub(i64::try_from(lost).unwrap_or(i64::MAX));
+            tracing::warn!(
+                destination = %self.name, lines = lost,
+                "stopped before all was acknowledged; these lines are in no log and are lost"
+            );
+        }
+        let lines = self.metrics.lines_in_flight.get();
+        if lines > 0 {
+            tracing::warn!(
+                destination = %self.name, lines,
+                "stopped before all was acknowledged; the containers' logs have these lines"
+            );
+        }
     }
 
     async fn deliver(&mut self) {
@@ -176,19 +201,26 @@ impl Delivery {
     }
 
     async fn resend(&mut self, unread: u64) -> Result<(), Fault> {
-        let Relinked { from, frames, doubtful } = self.window.relink(unread);
-        self.metrics.lines_resent.inc_by(frames);
+        let relinked = self.window.relink(unread);
+        self.metrics.lines_resent.inc_by(relinked.frames);
+        for frames in self.window.frames_from(relinked.from) {
+            self.output.send(frames).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that `unread` bytes which the peer acknowledged are sent again: from memory, or
+    /// by reading their logs again.
+    fn replay(&mut self, unread: u64) {
+        let doubtful = self.window.rewind(unread, self.replay_bytes, &self.lanes);
         if doubtful > 0 {
             self.metrics.bytes_doubtful.inc_by(doubtful);
             tracing::warn!(
                 destination = %self.name, bytes = doubtful,
-                "the peer acknowledged more than is kept for a replay and may not have read it"
+                "the peer acknowledged bytes that it may not have read, and they cannot be sent \
+                 again: more than replay= allows, or in no log any more"
             );
         }
-        for frames in self.window.frames_from(from) {
-            self.output.send(frames).await?;
-        }
-        Ok(())
     }
 
     async fn send_last(&mut self) -> Result<(), Fault> {
@@ -208,7 +240,7 @@ impl Delivery {
             let cache = self.caches.entry(lane).or_default();
             let encoded = self.encoder.encode(&chunk, cache, &mut batch.bytes, &mut batch.ends);
             self.metrics.lines_truncated.inc_by(encoded.truncated);
-            batch.parts.push(Part { settled, lines: chunk.into_lines() });
+            batch.parts.push(Part::of(chunk, settled));
         }
         self.window.push(batch);
         self.forget_closed_lanes();
@@ -224,7 +256,10 @@ impl Delivery {
 
     fn settle(&mut self, on_link: u64) {
         self.window.settle(on_link);
-        self.window.release(self.output.keeps_acknowledged().min(self.replay_bytes));
+        let doubtful = self.output.keeps_acknowledged().min(self.replay_bytes);
+        let frames = doubtful.min(REPLAY_FRAME_BYTES);
+        let places = if doubtful > 0 { self.replay_bytes } else { 0 };
+        self.window.release(Keep { frames, places });
         if !self.state.progressed {
             self.state.progressed = true;
             self.backoff.reset();
@@ -273,7 +308,10 @@ impl Delivery {
             tracing::warn!(destination = %self.name, %fault, "link broke; connecting again");
         }
         match fault {
-            Fault::Retry { unread, .. } => *unread,
+            Fault::Retry { unread, .. } => {
+                self.replay(*unread);
+                *unread
+            }
             Fault::Reject { .. } => {
                 self.window.reject_first();
                 0

@@ -1,17 +1,27 @@
 //! Bounded, fair queues between the followers of one destination and its `deliver` loop: the only
 //! place where lines cross tasks. Never knows who reads and who sends.
 //!
-//! Waiting bytes are charged to the destination's budget. A lane may always hold one chunk, so
-//! that no busy neighbour can starve it; beyond that, lanes share the budget. `next` visits lanes
-//! in deficit round robin, by bytes.
+//! Waiting bytes are charged to the destination's budget, lines whose end was not read yet
+//! included. A quarter of the budget is kept for lanes that hold nothing, so that no busy
+//! neighbour can starve a quiet one; the rest is shared. `next` visits lanes in deficit round
+//! robin, by bytes.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod settled;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::metrics::DestinationMetrics;
-use crate::record::{Chunk, Container, Cursor, Line, Resume, Timestamp};
+use crate::metrics::{DestinationMetrics, DropReason};
+use crate::record::{Chunk, Container, Cursor, Loss, LossReason, Resume, Timestamp};
+
+pub use settled::Settled;
+use state::{Known, Lost, Slot, State, notice, signed};
 
 /// What a lane may take per visit, in bytes: about the size of a chunk, so that a visit of a
 /// flooding lane delays a quiet one by no more than that.
@@ -27,57 +37,24 @@ pub struct Kept {
     pub logs: BTreeMap<String, Resume>,
 }
 
+/// What to give up where there is no log to return to and no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// What waits longest.
+    DropOldest,
+    /// What has just come.
+    DropNewest,
+}
+
 /// All lanes of one destination.
 #[derive(Debug)]
 pub struct Lanes {
     state: Mutex<State>,
     filled: Notify,
     budget_bytes: usize,
+    since: Timestamp,
+    moved: Arc<AtomicBool>,
     metrics: DestinationMetrics,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    slots: HashMap<u64, Slot>,
-    active: VecDeque<u64>,
-    waiting: VecDeque<u64>,
-    queued_bytes: usize,
-    next_id: u64,
-    producers: usize,
-    closed: bool,
-}
-
-#[derive(Debug)]
-struct Slot {
-    queue: VecDeque<Chunk>,
-    deficit: usize,
-    room: Arc<Notify>,
-    settled: Arc<Settled>,
-    open: bool,
-}
-
-/// How far a destination has acknowledged one container's log.
-#[derive(Debug)]
-pub struct Settled {
-    container_id: String,
-    cursor: Mutex<Cursor>,
-}
-
-impl Settled {
-    /// The container whose log it is.
-    pub fn container_id(&self) -> &str {
-        &self.container_id
-    }
-
-    /// The place up to which everything is acknowledged.
-    pub fn cursor(&self) -> Cursor {
-        *lock(&self.cursor)
-    }
-
-    /// Moves the cursor over `lines`, which were acknowledged in their order.
-    pub fn advance(&self, lines: &[Line]) {
-        lock(&self.cursor).advance_over(lines);
-    }
 }
 
 /// A chunk with the cursor that it settles.
@@ -97,40 +74,103 @@ pub struct Lane {
     id: u64,
     lanes: Arc<Lanes>,
     room: Arc<Notify>,
+    rewind: Arc<Notify>,
     settled: Arc<Settled>,
 }
 
+/// What a reader hears of the destination's wish to have a log read again.
+#[derive(Debug)]
+pub struct Rewinds {
+    id: u64,
+    lanes: Arc<Lanes>,
+    rewind: Arc<Notify>,
+}
+
 impl Lanes {
-    /// No lanes yet. `budget_bytes` bounds what waits in all of them, one chunk a lane excepted.
-    pub fn new(budget_bytes: usize, metrics: DestinationMetrics) -> Arc<Self> {
+    /// No lanes yet. `budget_bytes` bounds what waits in all of them, but for one chunk per
+    /// reader that runs at the same time. `kept` is where an earlier run has ended.
+    pub fn new(budget_bytes: usize, kept: Kept, metrics: DestinationMetrics) -> Arc<Self> {
+        let moved = Arc::new(AtomicBool::new(true));
+        let known = kept.logs.into_iter().map(|(id, resume)| {
+            let settled = Arc::new(Settled::new(&id, resume, moved.clone()));
+            (id, Known { settled, gone: false })
+        });
+        let state = State { known: known.collect(), ..State::default() };
         Arc::new(Self {
-            state: Mutex::new(State::default()),
+            state: Mutex::new(state),
             filled: Notify::new(),
             budget_bytes,
+            since: kept.since,
+            moved,
             metrics,
         })
     }
 
-    /// A new lane for one container's log.
-    pub fn open(self: &Arc<Self>, container: &Container) -> Lane {
-        let room = Arc::new(Notify::new());
-        let settled = Arc::new(Settled {
-            container_id: container.id.clone(),
-            cursor: Mutex::new(Cursor::default()),
-        });
+    /// A new lane for one container's log. It goes on where the destination is in that log; if it
+    /// was never there, `first` is its floor.
+    pub fn open(self: &Arc<Self>, container: &Container, first: Option<Timestamp>) -> Lane {
         let mut state = lock(&self.state);
         state.next_id += 1;
         state.producers += 1;
         let id = state.next_id;
-        let slot = Slot {
-            queue: VecDeque::new(),
-            deficit: 0,
-            room: room.clone(),
-            settled: settled.clone(),
-            open: true,
+        let known = state.known.entry(container.id.clone()).or_insert_with(|| {
+            let resume = Resume { floor: first, ..Resume::default() };
+            let settled = Settled::new(&container.id, resume, self.moved.clone());
+            Known { settled: Arc::new(settled), gone: false }
+        });
+        let settled = known.settled.clone();
+        settled.opened(id);
+        let slot = Slot::new(settled.clone());
+        let lane = Lane {
+            id,
+            lanes: self.clone(),
+            room: slot.room.clone(),
+            rewind: slot.rewind.clone(),
+            settled,
         };
         state.slots.insert(id, slot);
-        Lane { id, lanes: self.clone(), room, settled }
+        lane
+    }
+
+    /// When the destination was first shipped to, in this run or an earlier one.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Whether the destination was in this container's log before.
+    pub fn knows(&self, container_id: &str) -> bool {
+        lock(&self.state).known.contains_key(container_id)
+    }
+
+    /// The container was removed: once all of it is delivered, it is forgotten.
+    pub fn gone(&self, container_id: &str) {
+        let mut state = lock(&self.state);
+        if let Some(known) = state.known.get_mut(container_id) {
+            known.gone = true;
+        }
+        state.prune();
+        self.moved.store(true, Ordering::Relaxed);
+    }
+
+    /// Only these containers exist: all others are gone.
+    pub fn retain(&self, there: &HashSet<&str>) {
+        let mut state = lock(&self.state);
+        for (id, known) in &mut state.known {
+            known.gone |= !there.contains(id.as_str());
+        }
+        state.prune();
+    }
+
+    /// What to keep, if anything moved since the last call.
+    pub fn kept(&self) -> Option<Kept> {
+        if !self.moved.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        state.prune();
+        let logs = state.known.iter().filter(|(_, known)| known.settled.returns());
+        let logs = logs.map(|(id, known)| (id.clone(), known.settled.kept())).collect();
+        Some(Kept { since: self.since, logs })
     }
 
     /// No more lanes will be opened: once all are closed and empty, `next` ends.
@@ -146,7 +186,12 @@ impl Lanes {
             let filled = self.filled.notified();
             {
                 let mut state = lock(&self.state);
-                let picked = state.pick(want, self.budget_bytes);
+                let picked = state.pick(want, &self.metrics);
+                let used = state.queued_bytes + state.held_bytes;
+                state.wake(
+                    self.budget_bytes.saturating_sub(used),
+                    self.shared_bytes().saturating_sub(used),
+                );
                 if !picked.is_empty() || (state.closed && state.producers == 0) {
                     return picked;
                 }
@@ -155,9 +200,26 @@ impl Lanes {
         }
     }
 
-    fn has_room(&self, state: &State, id: u64) -> bool {
-        state.queued_bytes < self.budget_bytes
-            || state.slots.get(&id).is_none_or(|slot| slot.queue.is_empty())
+    /// Sends the reader of a log back to `to`: what waits of it is let go, and `sent` lines that
+    /// were picked and are not counted as delivered are the caller's to let go. False if the log
+    /// cannot be read again; then nothing was done.
+    pub fn rewind(&self, settled: &Settled, to: Cursor, sent: u64) -> bool {
+        lock(&self.state).rewind(settled.lane(), to, sent)
+    }
+
+    /// Lets go of what waits and is in no log: the agent ends. Returns lines and bytes.
+    pub fn abandon(&self) -> (u64, u64) {
+        let mut state = lock(&self.state);
+        let lost: Vec<u64> = state
+            .slots
+            .iter()
+            .filter(|(_, slot)| !slot.settled.returns())
+            .map(|(id, _)| *id)
+            .collect();
+        let dropped = lost.into_iter().flat_map(|id| state.drop_oldest(id, usize::MAX));
+        dropped.fold((0, 0), |(lines, bytes), chunk| {
+            (lines + chunk.lines().len() as u64, bytes + chunk.text_bytes() as u64)
+        })
     }
 
     /// Bytes that wait in all lanes.
@@ -179,55 +241,15 @@ impl Lanes {
     pub fn metrics(&self) -> &DestinationMetrics {
         &self.metrics
     }
-}
 
-impl State {
-    fn pick(&mut self, want: usize, budget: usize) -> Vec<Picked> {
-        let mut picked = Vec::new();
-        let mut bytes = 0;
-        while bytes < want
-            && let Some(id) = self.active.pop_front()
-        {
-            let Some(slot) = self.slots.get_mut(&id) else { continue };
-            slot.deficit += QUANTUM;
-            while let Some(chunk) = slot.queue.front()
-                && chunk.weight() <= slot.deficit
-                && bytes < want
-            {
-                slot.deficit -= chunk.weight();
-                bytes += chunk.weight();
-                self.queued_bytes -= chunk.weight();
-                if let Some(chunk) = slot.queue.pop_front() {
-                    picked.push(Picked { lane: id, chunk, settled: slot.settled.clone() });
-                }
-            }
-            if slot.queue.is_empty() {
-                slot.deficit = 0;
-                slot.room.notify_one();
-                if !slot.open {
-                    self.slots.remove(&id);
-                }
-            } else {
-                // A lane that was cut short by the end of the batch keeps its turn's credit.
-                self.active.push_back(id);
-            }
-            // Going round again with larger deficits ends: a chunk's weight is bounded.
-        }
-        self.wake(budget);
-        picked
+    fn has_room(&self, state: &State, id: u64) -> bool {
+        let used = state.queued_bytes + state.held_bytes;
+        let empty = || state.slots.get(&id).is_none_or(|slot| slot.queue.is_empty());
+        used < self.shared_bytes() || (used < self.budget_bytes && empty())
     }
 
-    // Wakes as many of the lanes that wait for shared room as there is room for, first come.
-    fn wake(&mut self, budget: usize) {
-        let mut free = budget.saturating_sub(self.queued_bytes);
-        while free >= QUANTUM
-            && let Some(id) = self.waiting.pop_front()
-        {
-            if let Some(slot) = self.slots.get(&id) {
-                slot.room.notify_one();
-                free -= QUANTUM;
-            }
-        }
+    fn shared_bytes(&self) -> usize {
+        self.budget_bytes - self.budget_bytes / 4
     }
 }
 
@@ -253,28 +275,78 @@ impl Lane {
         }
     }
 
-    /// Adds a chunk. Call it after `room`: a chunk is never refused, so the budget is exceeded by
-    /// at most one chunk a lane.
+    /// Adds a chunk. Call it when there is room: a chunk is never refused. While the log has to
+    /// be read again from further back, chunks are let go: they will come once more.
     pub fn push(&self, chunk: Chunk) {
-        let lines = chunk.lines().len();
-        let metrics = &self.lanes.metrics;
-        metrics.lines_read.inc_by(lines as u64);
-        metrics.bytes_read.inc_by(chunk.text_bytes() as u64);
-        metrics.lines_in_flight.add(i64::try_from(lines).unwrap_or(i64::MAX));
+        lock(&self.lanes.state).push(self.id, chunk, &self.lanes.metrics);
+        self.lanes.filled.notify_one();
+    }
+
+    /// Adds a chunk that cannot be read again, whether there is room or not: what is given up for
+    /// it is counted, and announced in its place in the stream.
+    pub fn offer(&self, chunk: Chunk, overflow: Overflow) {
         let mut state = lock(&self.lanes.state);
-        state.queued_bytes += chunk.weight();
-        if let Some(slot) = state.slots.get_mut(&self.id) {
-            let was_empty = slot.queue.is_empty();
-            slot.queue.push_back(chunk);
-            if was_empty {
-                state.active.push_back(self.id);
+        if overflow == Overflow::DropNewest && !self.lanes.has_room(&state, self.id) {
+            self.lose(&mut state, &[chunk], false);
+            return;
+        }
+        if overflow == Overflow::DropOldest {
+            let used = state.queued_bytes + state.held_bytes + chunk.weight();
+            let over = used.saturating_sub(self.lanes.budget_bytes);
+            if over > 0 {
+                let dropped = state.drop_oldest(self.id, over);
+                let lines = dropped.iter().map(|chunk| chunk.lines().len() as u64).sum();
+                self.lanes.metrics.lines_in_flight.sub(signed(lines));
+                self.lose(&mut state, &dropped, true);
             }
         }
+        self.announce_newest(&mut state);
+        state.push(self.id, chunk, &self.lanes.metrics);
         drop(state);
         self.lanes.filled.notify_one();
     }
 
-    /// How far the destination has acknowledged this log.
+    /// Says in the stream what its log has lost.
+    pub fn announce(&self, loss: &Loss, container: &Container) {
+        let mut state = lock(&self.lanes.state);
+        self.queue_notice(&mut state, loss, container);
+        drop(state);
+        self.lanes.metrics.gaps.inc();
+        self.lanes.filled.notify_one();
+    }
+
+    /// Charges the budget for `bytes` of lines whose end was not read yet. False if that is too
+    /// much: they should be given out as they are.
+    pub fn hold(&self, bytes: usize) -> bool {
+        let mut state = lock(&self.lanes.state);
+        let Some(slot) = state.slots.get_mut(&self.id) else { return true };
+        let before = std::mem::replace(&mut slot.held, bytes);
+        state.held_bytes = state.held_bytes + bytes - before;
+        state.held_bytes <= self.lanes.budget_bytes / 2 || bytes == 0
+    }
+
+    /// Tells when the log has to be read again.
+    pub fn rewinds(&self) -> Rewinds {
+        Rewinds { id: self.id, lanes: self.lanes.clone(), rewind: self.rewind.clone() }
+    }
+
+    /// Nothing more will come of this log for now: what was to be read again and did not come is
+    /// lost.
+    pub fn ended(&self) {
+        let mut state = lock(&self.lanes.state);
+        if let Some(slot) = state.slots.get_mut(&self.id)
+            && slot.rewound.is_none()
+        {
+            slot.write_off(&self.lanes.metrics);
+        }
+    }
+
+    /// What is read here cannot be read again, now or after a restart.
+    pub fn never_returns(&self) {
+        self.settled.never_returns();
+    }
+
+    /// How far the destination is in this log.
     pub fn settled(&self) -> &Arc<Settled> {
         &self.settled
     }
@@ -284,39 +356,60 @@ impl Lane {
         &self.lanes.metrics
     }
 
-    /// Removes what waits and is older than needed to make room for `bytes`, for a source that
-    /// cannot be read again. Returns lines and bytes removed.
-    pub fn drop_oldest(&self, bytes: usize) -> (u64, u64) {
-        let mut state = lock(&self.lanes.state);
-        let over = (state.queued_bytes + bytes).saturating_sub(self.lanes.budget_bytes);
-        let (mut freed, mut lines, mut text) = (0, 0, 0);
-        let Some(slot) = state.slots.get_mut(&self.id) else { return (0, 0) };
-        while freed < over
-            && let Some(chunk) = slot.queue.pop_front()
-        {
-            freed += chunk.weight();
-            lines += chunk.lines().len() as u64;
-            text += chunk.text_bytes() as u64;
+    fn lose(&self, state: &mut State, chunks: &[Chunk], oldest: bool) {
+        let Some(slot) = state.slots.get_mut(&self.id) else { return };
+        for chunk in chunks {
+            let (lines, bytes) = (chunk.lines().len() as u64, chunk.text_bytes() as u64);
+            if !oldest {
+                self.lanes.metrics.lines_read.inc_by(lines);
+                self.lanes.metrics.bytes_read.inc_by(bytes);
+            }
+            self.lanes.metrics.dropped(DropReason::Overflow, lines, bytes);
+            let Some(loss) = Loss::of(chunk, LossReason::Overflow) else { continue };
+            let loss = slot.lost.take().map_or(loss, |lost| lost.loss.and(loss));
+            slot.lost = Some(Lost { loss, container: chunk.container.clone(), oldest });
         }
-        if slot.queue.is_empty() {
-            let id = self.id;
-            state.active.retain(|active| *active != id);
+    }
+
+    fn announce_newest(&self, state: &mut State) {
+        let lost = state.slots.get_mut(&self.id).and_then(|slot| slot.lost.take_if(|l| !l.oldest));
+        if let Some(Lost { loss, container, .. }) = lost {
+            self.queue_notice(state, &loss, &container);
         }
-        state.queued_bytes -= freed;
-        self.lanes.metrics.lines_in_flight.sub(i64::try_from(lines).unwrap_or(i64::MAX));
-        (lines, text)
+    }
+
+    fn queue_notice(&self, state: &mut State, loss: &Loss, container: &Container) {
+        state.queue(self.id, notice(loss, container, &self.lanes.metrics));
+    }
+}
+
+impl Rewinds {
+    /// Waits until the log has to be read again, and tells from where. Until then, and from then
+    /// on, chunks are taken; those that come between are let go.
+    pub async fn next(&self) -> Resume {
+        loop {
+            if let Some(slot) = lock(&self.lanes.state).slots.get_mut(&self.id)
+                && let Some(cursor) = slot.rewound.take()
+            {
+                return Resume { cursor, ..slot.settled.read() };
+            }
+            self.rewind.notified().await;
+        }
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
         let mut state = lock(&self.lanes.state);
+        self.announce_newest(&mut state);
         state.producers -= 1;
         if let Some(slot) = state.slots.get_mut(&self.id) {
+            let held = std::mem::take(&mut slot.held);
             slot.open = false;
             if slot.queue.is_empty() {
                 state.slots.remove(&self.id);
             }
+            state.held_bytes -= held;
         }
         drop(state);
         self.lanes.filled.notify_one();
@@ -326,122 +419,4 @@ impl Drop for Lane {
 // A panic while the lock is held leaves plain counts and queues behind: still usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-    use crate::metrics::Metrics;
-    use crate::record::{ChunkBuilder, Mark, Place, Stream, Timestamp};
-
-    fn container(name: &str) -> Arc<Container> {
-        Arc::new(Container { id: name.into(), name: name.into(), ..Container::default() })
-    }
-
-    fn chunk(container: &Arc<Container>, number: i64, bytes: usize) -> Chunk {
-        let mut builder = ChunkBuilder::default();
-        let time = Timestamp::from_nanos(number);
-        let mark = Mark { time, pieces: 1 };
-        builder.push(&vec![b'x'; bytes], b"", Place { time, stream: Stream::Stdout, mark });
-        builder.take(container).unwrap()
-    }
-
-    fn lanes(budget: usize) -> Arc<Lanes> {
-        Lanes::new(budget, Metrics::new().destination("test"))
-    }
-
-    #[tokio::test]
-    async fn a_flooding_lane_cannot_hold_up_a_quiet_one() {
-        let lanes = lanes(10 << 20);
-        let (loud, quiet) = (container("loud"), container("quiet"));
-        let (loud_lane, quiet_lane) = (lanes.open(&loud), lanes.open(&quiet));
-        for number in 0..100 {
-            loud_lane.push(chunk(&loud, number, 30_000));
-        }
-        quiet_lane.push(chunk(&quiet, 1, 10));
-        let picked = lanes.next(100_000).await;
-        let place = picked.iter().position(|p| p.chunk.container.name == "quiet").unwrap();
-        assert!(place <= 1, "the quiet lane waits for one quantum only, not {place} chunks");
-    }
-
-    #[tokio::test]
-    async fn order_within_a_lane_is_kept_and_all_of_it_comes_out() {
-        let lanes = lanes(1 << 20);
-        let one = container("one");
-        let lane = lanes.open(&one);
-        for number in 0..50 {
-            lane.push(chunk(&one, number, 1_000));
-        }
-        drop(lane);
-        lanes.close();
-        let mut seen = Vec::new();
-        loop {
-            let picked = lanes.next(5_000).await;
-            if picked.is_empty() {
-                break;
-            }
-            seen.extend(picked.iter().map(|p| p.chunk.lines()[0].time.nanos()));
-        }
-        assert_eq!(seen, (0..50).collect::<Vec<_>>());
-        assert_eq!(lanes.queued_bytes(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_full_budget_holds_busy_lanes_and_lets_an_empty_one_through() {
-        let lanes = lanes(64 * 1024);
-        let (busy, fresh) = (container("busy"), container("fresh"));
-        let (busy_lane, fresh_lane) = (lanes.open(&busy), lanes.open(&fresh));
-        busy_lane.push(chunk(&busy, 1, 40_000));
-        busy_lane.push(chunk(&busy, 2, 40_000));
-        assert!(busy_lane.room().now_or_never().is_none(), "over budget");
-        assert!(fresh_lane.room().now_or_never().is_some(), "a lane is sure of one chunk");
-        let waiting = busy_lane.room();
-        tokio::pin!(waiting);
-        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        lanes.next(1 << 20).await;
-        waiting.await;
-    }
-
-    #[tokio::test]
-    async fn a_chunk_larger_than_a_quantum_gets_its_turn() {
-        let lanes = lanes(1 << 20);
-        let one = container("one");
-        let lane = lanes.open(&one);
-        lane.push(chunk(&one, 1, 10 * QUANTUM));
-        assert_eq!(lanes.next(1).await.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn the_oldest_go_first_where_nothing_can_be_read_again() {
-        let lanes = lanes(100_000);
-        let one = container("one");
-        let lane = lanes.open(&one);
-        for number in 0..3 {
-            lane.push(chunk(&one, number, 40_000));
-        }
-        let (dropped, _) = lane.drop_oldest(40_000);
-        assert_eq!(dropped, 2);
-        assert_eq!(lanes.next(1 << 20).await[0].chunk.lines()[0].time.nanos(), 2);
-        assert_eq!(lanes.metrics().lines_in_flight.get(), 1);
-    }
-
-    #[test]
-    fn settling_moves_each_stream_to_its_last_line() {
-        let lanes = lanes(1);
-        let lane = lanes.open(&container("one"));
-        let stamped = |nanos, stream| {
-            let time = Timestamp::from_nanos(nanos);
-            Line { start: 0, end: 0, time, stream, mark: Mark { time, pieces: 1 } }
-        };
-        lane.settled().advance(&[
-            stamped(5, Stream::Stderr),
-            stamped(3, Stream::Stdout),
-            stamped(4, Stream::Stdout),
-        ]);
-        let cursor = lane.settled().cursor();
-        assert_eq!(cursor.mark(Stream::Stdout).unwrap().time.nanos(), 4);
-        assert_eq!(cursor.mark(Stream::Stderr).unwrap().time.nanos(), 5);
-    }
 }

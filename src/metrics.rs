@@ -14,10 +14,12 @@ pub enum DropReason {
     Overflow,
     /// The drain time was over and the source cannot be read again.
     Shutdown,
+    /// It was to be read again, and the container's log no longer has it.
+    Rotated,
 }
 
 impl DropReason {
-    const ALL: [Self; 3] = [Self::Rejected, Self::Overflow, Self::Shutdown];
+    const ALL: [Self; 4] = [Self::Rejected, Self::Overflow, Self::Shutdown, Self::Rotated];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
@@ -25,6 +27,7 @@ impl DropReason {
             Self::Rejected => "rejected",
             Self::Overflow => "overflow",
             Self::Shutdown => "shutdown",
+            Self::Rotated => "rotated",
         }
     }
 }
@@ -42,6 +45,7 @@ pub struct Metrics {
     lines_in_flight: IntGaugeVec,
     lines_resent: IntCounterVec,
     lines_truncated: IntCounterVec,
+    gaps: IntCounterVec,
     bytes_doubtful: IntCounterVec,
     connections: IntCounterVec,
     faults: IntCounterVec,
@@ -78,17 +82,20 @@ pub struct DestinationMetrics {
     pub up: IntGauge,
     /// 1 while connected and nothing was acknowledged for a while although something waits.
     pub stalled: IntGauge,
-    dropped: [(IntCounter, IntCounter); 3],
+    /// Times that a log had lost lines before they could be read; each is announced in its stream.
+    pub gaps: IntCounter,
+    dropped: [(IntCounter, IntCounter); 4],
 }
 
 impl DestinationMetrics {
     /// Counts lines and bytes that will not be delivered.
     pub fn dropped(&self, reason: DropReason, lines: u64, bytes: u64) {
-        let [rejected, overflow, shutdown] = &self.dropped;
+        let [rejected, overflow, shutdown, rotated] = &self.dropped;
         let (line_counter, byte_counter) = match reason {
             DropReason::Rejected => rejected,
             DropReason::Overflow => overflow,
             DropReason::Shutdown => shutdown,
+            DropReason::Rotated => rotated,
         };
         line_counter.inc_by(lines);
         byte_counter.inc_by(bytes);
@@ -118,6 +125,10 @@ pub struct SourceMetrics {
     pub streams_opened: IntCounter,
     /// Log streams that ended although the container went on.
     pub streams_cut: IntCounter,
+    /// Log streams that had stalled without an error and were opened again.
+    pub streams_stalled: IntCounter,
+    /// Logs read again from further back, for a peer that had not read what it acknowledged.
+    pub logs_rewound: IntCounter,
     /// Pieces received again after a cut or a rotation and skipped.
     pub pieces_repeated: IntCounter,
     /// Lines longer than the limit, shipped in parts.
@@ -162,6 +173,7 @@ impl Metrics {
             lines_in_flight: make.gauges("lines_in_flight", "Lines read and not settled")?,
             lines_resent: make.counters("lines_resent_total", "Lines sent again", &[])?,
             lines_truncated: make.counters("lines_truncated_total", "Lines cut to a limit", &[])?,
+            gaps: make.counters("gaps_total", "Logs that had lost lines unread", &[])?,
             bytes_doubtful: make.counters("bytes_doubtful_total", "Bytes perhaps unread", &[])?,
             connections: make.counters("connections_total", "Links made", &[])?,
             faults: make.counters("faults_total", "Broken links and failed attempts", &[])?,
@@ -176,6 +188,9 @@ impl Metrics {
                 followers: make.gauge("followers", "Logs being followed")?,
                 streams_opened: make.counter("log_streams_opened_total", "Log streams opened")?,
                 streams_cut: make.counter("log_streams_cut_total", "Log streams cut")?,
+                streams_stalled: make
+                    .counter("log_streams_stalled_total", "Log streams stalled")?,
+                logs_rewound: make.counter("logs_rewound_total", "Logs read again")?,
                 pieces_repeated: make.counter("pieces_repeated_total", "Pieces sent twice")?,
                 lines_split: make.counter("lines_split_total", "Lines shipped in parts")?,
                 bytes_garbled: make.counter("log_bytes_garbled_total", "Bytes not understood")?,
@@ -208,6 +223,7 @@ impl Metrics {
             lines_in_flight: self.lines_in_flight.with_label_values(&[name]),
             lines_resent: of(&self.lines_resent),
             lines_truncated: of(&self.lines_truncated),
+            gaps: of(&self.gaps),
             bytes_doubtful: of(&self.bytes_doubtful),
             faults: of(&self.faults),
             up: self.up.with_label_values(&[name]),

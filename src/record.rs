@@ -2,12 +2,14 @@
 //!
 //! Plain data; never knows where it came from or where it goes.
 
+mod notice;
 mod timestamp;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+pub use notice::{Loss, LossReason};
 pub use timestamp::{Civil, Timestamp};
 
 /// What is known of a container. A rename or an inspection makes a new value.
@@ -99,13 +101,15 @@ impl Cursor {
         }
     }
 
-    /// Moves over `lines`, which stand in the order in which they were read.
-    pub fn advance_over(&mut self, lines: &[Line]) {
+    /// Moves over `lines`, which stand in the order in which they were read. Behind them come
+    /// `rest`, and after those `open` is the earliest line that had begun.
+    pub fn advance_over(&mut self, lines: &[Line], rest: &[Line], open: Option<Timestamp>) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             if let Some(line) = lines.iter().rev().find(|line| line.stream == stream) {
                 self.advance(stream, line.mark);
             }
         }
+        self.open = rest.iter().map(|line| line.time).chain(open).min();
     }
 
     /// The latest stamp of both streams.
@@ -155,6 +159,11 @@ pub struct Place {
 pub struct Chunk {
     /// The container as it was known when the lines were read.
     pub container: std::sync::Arc<Container>,
+    /// The stamp of the earliest line that had begun and was not complete when they were handed
+    /// over; see [`Cursor::open`].
+    pub open: Option<Timestamp>,
+    /// What the agent itself has to say: it is in no log, and no reader will meet it again.
+    pub is_notice: bool,
     arena: Bytes,
     lines: Vec<Line>,
 }
@@ -224,15 +233,22 @@ impl ChunkBuilder {
 
     /// The lines so far as a chunk of `container`; `None` if there are none.
     pub fn take(&mut self, container: &std::sync::Arc<Container>) -> Option<Chunk> {
-        if self.lines.is_empty() {
-            return None;
-        }
+        (!self.lines.is_empty()).then(|| self.chunk(container))
+    }
+
+    fn chunk(&mut self, container: &std::sync::Arc<Container>) -> Chunk {
         self.usual = (self.arena.len(), self.lines.len());
         // A chunk may wait for long, and is charged for what it holds, not for spare room.
         self.arena.shrink_to_fit();
         self.lines.shrink_to_fit();
         let arena = Bytes::from(std::mem::take(&mut self.arena));
-        Some(Chunk { container: container.clone(), arena, lines: std::mem::take(&mut self.lines) })
+        Chunk {
+            container: container.clone(),
+            open: None,
+            is_notice: false,
+            arena,
+            lines: std::mem::take(&mut self.lines),
+        }
     }
 }
 
@@ -258,6 +274,25 @@ mod tests {
         let texts: Vec<_> = chunk.lines().iter().map(|line| chunk.text(line)).collect();
         assert_eq!(texts, [&b"abcd"[..], b""]);
         assert!(builder.take(&chunk.container).is_none(), "a taken builder is empty");
+    }
+
+    #[test]
+    fn a_cursor_between_two_lines_looks_no_later_than_the_next_one_and_what_had_begun() {
+        let at = Timestamp::from_nanos;
+        let line = |time, stream| {
+            let mark = Mark { time: at(time), pieces: 1 };
+            Line { start: 0, end: 0, time: at(time), stream, mark }
+        };
+        // The second line began first, and was complete last.
+        let lines = [line(5, Stream::Stderr), line(3, Stream::Stdout), line(6, Stream::Stderr)];
+        let mut cursor = Cursor::default();
+        cursor.advance_over(&lines[..1], &lines[1..], Some(at(9)));
+        assert_eq!((cursor.mark(Stream::Stdout), cursor.open()), (None, Some(at(3))));
+        cursor.advance_over(&lines[1..], &[], Some(at(9)));
+        assert_eq!(cursor.mark(Stream::Stderr).unwrap().time, at(6));
+        assert_eq!(cursor.open(), Some(at(9)));
+        cursor.advance_over(&[], &[], None);
+        assert_eq!(cursor.open(), None);
     }
 
     #[test]

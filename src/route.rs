@@ -15,7 +15,7 @@ pub(crate) use host::host_and_port;
 use uri::Address;
 
 /// Rows of the options that a route has whatever its output.
-pub const OPTIONS: &[OptionSpec] = &[WINDOW];
+pub const OPTIONS: &[OptionSpec] = &[WINDOW, REPLAY];
 
 const WINDOW: OptionSpec = OptionSpec {
     name: "window",
@@ -23,6 +23,15 @@ const WINDOW: OptionSpec = OptionSpec {
     unit: "bytes",
     help: "Bytes sent and not yet acknowledged at most, from 16KiB to 64MiB.",
 };
+const REPLAY: OptionSpec = OptionSpec {
+    name: "replay",
+    default: "8MiB",
+    unit: "bytes",
+    help: "Bytes that a peer's kernel acknowledged and its process may not have read, which are \
+           read from the logs and sent again at most when it breaks off; up to 1GiB, 0 for none.",
+};
+const DEFAULT_REPLAY_BYTES: u64 = 8 << 20;
+const MAX_REPLAY_BYTES: u64 = 1 << 30;
 const DEFAULT_WINDOW_BYTES: usize = 256 << 10;
 const MIN_WINDOW_BYTES: u64 = 16 << 10;
 const MAX_WINDOW_BYTES: u64 = 64 << 20;
@@ -39,6 +48,8 @@ pub struct Route {
     pub output: Box<dyn Output>,
     /// Bytes sent and not acknowledged at most.
     pub window_bytes: usize,
+    /// Bytes acknowledged and perhaps unread that are sent again at most.
+    pub replay_bytes: u64,
 }
 
 /// What opening a route takes besides its URI.
@@ -82,10 +93,11 @@ impl Route {
         let encoder = encode::plan(&mut options, driver.carriage, opening.terminal);
         let output = (driver.open)(target, &mut options, opening.metrics.output(&name));
         let window_bytes = options.parsed(&WINDOW, window_bytes).unwrap_or(DEFAULT_WINDOW_BYTES);
+        let replay_bytes = options.parsed(&REPLAY, replay_bytes).unwrap_or(DEFAULT_REPLAY_BYTES);
         let mut problems = options.finish(&[encode::OPTIONS, driver.options, OPTIONS]);
         match (encoder, output) {
             (Some(encoder), Some(output)) if problems.is_empty() => {
-                Ok(Self { name, encoder, output, window_bytes })
+                Ok(Self { name, encoder, output, window_bytes, replay_bytes })
             }
             _ => {
                 if problems.is_empty() {
@@ -109,6 +121,7 @@ pub fn check(uri: &str) -> Result<String, Vec<Problem>> {
         options.text(spec);
     }
     options.parsed(&WINDOW, window_bytes);
+    options.parsed(&REPLAY, replay_bytes);
     let problems = options.finish(&[encode::OPTIONS, address.driver.options, OPTIONS]);
     if problems.is_empty() && encoder.is_some() { Ok(name) } else { Err(problems) }
 }
@@ -125,6 +138,14 @@ fn window_bytes(text: &str) -> Result<usize, String> {
         return Err("expected 16KiB to 64MiB".into());
     }
     usize::try_from(bytes).map_err(|_| "more than this machine can address".into())
+}
+
+fn replay_bytes(text: &str) -> Result<u64, String> {
+    let bytes = parse_bytes(text)?;
+    if bytes > MAX_REPLAY_BYTES {
+        return Err("expected 0 to 1GiB".into());
+    }
+    Ok(bytes)
 }
 
 fn unused(name: String, taken: &BTreeSet<String>) -> String {

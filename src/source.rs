@@ -4,6 +4,7 @@
 pub mod docker;
 pub mod replay;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use crate::lane::{Lane, Lanes};
 use crate::metrics::SourceMetrics;
-use crate::record::Container;
+use crate::record::{Container, Timestamp};
 use crate::shutdown::{Stop, Tasks};
 
 /// Anything that has logs.
@@ -56,8 +57,29 @@ impl Intake {
         Self { lanes }
     }
 
-    /// A lane for one container's log.
-    pub fn open(&self, container: &Container) -> Lane {
-        self.lanes.open(container)
+    /// A lane for one container's log. If the destination was never in it, nothing printed before
+    /// `first` is wanted.
+    pub fn open(&self, container: &Container, first: Option<Timestamp>) -> Lane {
+        self.lanes.open(container, first)
+    }
+
+    /// When the destination was first shipped to, in this run of the agent or an earlier one.
+    pub fn since(&self) -> Timestamp {
+        self.lanes.since()
+    }
+
+    /// Whether the destination was in this container's log before.
+    pub fn knows(&self, container_id: &str) -> bool {
+        self.lanes.knows(container_id)
+    }
+
+    /// The container was removed.
+    pub fn gone(&self, container_id: &str) {
+        self.lanes.gone(container_id);
+    }
+
+    /// Only these containers exist.
+    pub fn retain(&self, there: &HashSet<&str>) {
+        self.lanes.retain(there);
     }
 }

@@ -25,8 +25,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "assemble", "backoff", "encode", "metrics", "net", "options", "output", "record",
-            "route", "shutdown", "source",
+            "assemble", "backoff", "encode", "lane", "metrics", "net", "options", "output",
+            "record", "route", "shutdown", "source",
         ],
     ),
     ("source", &["assemble", "backoff", "lane", "metrics", "net", "options", "record", "shutdown"]),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use crate::lane::Overflow;
 use crate::options::{parse_bytes, parse_duration, parse_flag};
 use crate::route;
 use crate::source::replay::Input;
@@ -33,6 +34,9 @@ pub(crate) struct Draft {
     pub(crate) hostname: Option<String>,
     pub(crate) backlog: bool,
     pub(crate) attach: bool,
+    /// `None` until the default is applied.
+    pub(crate) overflow: Option<Overflow>,
+    pub(crate) probe_after: Duration,
     pub(crate) follow_shipped: bool,
     pub(crate) memory_limit: u64,
     pub(crate) max_line_bytes: usize,
@@ -115,8 +119,27 @@ pub(super) fn backlog(draft: &mut Draft, text: &str) -> Result<(), String> {
     parse_flag(text).map(|flag| draft.backlog = flag)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a row of the table")]
+pub(super) fn backlog_as_logspout(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.backlog |= text == "true";
+    Ok(())
+}
+
 pub(super) fn attach(draft: &mut Draft, text: &str) -> Result<(), String> {
     parse_flag(text).map(|flag| draft.attach = flag)
+}
+
+pub(super) fn overflow(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.overflow = Some(match text {
+        "drop-oldest" => Overflow::DropOldest,
+        "drop-newest" => Overflow::DropNewest,
+        _ => return Err("expected drop-oldest or drop-newest".into()),
+    });
+    Ok(())
+}
+
+pub(super) fn probe_after(draft: &mut Draft, text: &str) -> Result<(), String> {
+    within_limits(text).map(|time| draft.probe_after = time)
 }
 
 pub(super) fn shipped_drivers(draft: &mut Draft, text: &str) -> Result<(), String> {

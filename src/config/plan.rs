@@ -7,12 +7,9 @@ use crate::options::Problem;
 /// Code, runtime, TLS roots, control plane and metrics: an agent that drains one log has 9 MiB
 /// resident, lanes included; the rest is for what the allocator adds and for lines being joined.
 const FIXED_BYTES: u64 = 12 << 20;
-/// Acknowledged frames kept because the peer's process may not have read them: what TCP and TLS
-/// always ask `deliver` to keep (`net::link::USUAL_DOUBT_BYTES`).
-const LEAST_REPLAY_BYTES: u64 = 256 << 10;
-/// A receiver that stalls leaves megabytes unread; receive buffers seldom grow beyond this
-/// (`net.ipv4.tcp_rmem` ends at 6 MiB on most hosts). Held only while one does.
-const MOST_REPLAY_BYTES: u64 = 8 << 20;
+/// For what a peer's process may not have read: the frames that are kept of it
+/// (`deliver::REPLAY_FRAME_BYTES`), and the places in the logs from which more is read again.
+const REPLAY_BYTES: u64 = 512 << 10;
 /// The batch being encoded.
 const BATCH_BYTES: u64 = 128 << 10;
 /// Below this much a destination cannot keep its peer busy while it reads.
@@ -40,7 +37,7 @@ pub struct Share {
     pub lanes: u64,
     /// Frames sent and not acknowledged.
     pub window: u64,
-    /// Acknowledged frames kept for a replay.
+    /// What is kept for a replay: the last frames, and places in the logs.
     pub replay: u64,
     /// The batch being encoded.
     pub batch: u64,
@@ -71,7 +68,7 @@ impl Plan {
                 name,
                 lanes: 0,
                 window: window as u64,
-                replay: LEAST_REPLAY_BYTES,
+                replay: REPLAY_BYTES,
                 batch: BATCH_BYTES,
             })
             .collect();
@@ -93,10 +90,8 @@ impl Plan {
                 Bytes(least),
             )));
         }
-        let replay = (lanes / 4).min(lanes - least).min(MOST_REPLAY_BYTES - LEAST_REPLAY_BYTES);
         for share in &mut shares {
-            share.replay += replay;
-            share.lanes = (lanes - replay).min(MOST_LANE_BYTES.max(least));
+            share.lanes = lanes.min(MOST_LANE_BYTES.max(least));
         }
         Ok(Self { limit, fixed: FIXED_BYTES, destinations: shares })
     }
@@ -174,8 +169,8 @@ mod tests {
     fn it_reads_as_a_sum() {
         assert_eq!(
             plan(64 * MIB, 1 << 20, &[256 << 10]).unwrap().to_string(),
-            "64 MiB = 12 MiB fixed + r0 16.3 MiB (lanes 8 MiB, window 256 KiB, replay 8 MiB, \
-             batch 128 KiB) + 35.6 MiB to spare"
+            "64 MiB = 12 MiB fixed + r0 8.8 MiB (lanes 8 MiB, window 256 KiB, replay 512 KiB, \
+             batch 128 KiB) + 43.1 MiB to spare"
         );
         assert_eq!(Bytes(1023).to_string(), "1023 bytes");
         assert_eq!(Bytes(MIB - 1).to_string(), "1023.9 KiB");
@@ -186,14 +181,14 @@ mod tests {
         let windows = [256 << 10; 4];
         assert_eq!(
             plan(16 * MIB, 4096, &windows).unwrap_err(),
-            "DOWNSPOUT_MEMORY_LIMIT=16 MiB: too little for 4 destination(s): 12 MiB fixed and 2.5 \
-             MiB for windows, replay and batches leave 384 KiB for the waiting lines of each, and 1 \
-             MiB is the least (1 MiB, or DOWNSPOUT_MAX_LINE_BYTES); set 19MiB or more, or use fewer \
+            "DOWNSPOUT_MEMORY_LIMIT=16 MiB: too little for 4 destination(s): 12 MiB fixed and 3.5 \
+             MiB for windows, replay and batches leave 128 KiB for the waiting lines of each, and 1 \
+             MiB is the least (1 MiB, or DOWNSPOUT_MAX_LINE_BYTES); set 20MiB or more, or use fewer \
              routes or a smaller window="
         );
-        assert!(plan(19 * MIB, 4096, &windows).is_ok());
+        assert!(plan(20 * MIB, 4096, &windows).is_ok());
         // A lane that cannot hold the longest line would wait for ever.
-        assert!(plan(19 * MIB, 2 << 20, &windows).is_err());
+        assert!(plan(20 * MIB, 2 << 20, &windows).is_err());
         assert!(plan(16 * MIB, 4096, &[64 << 20]).is_err());
     }
 }

@@ -39,6 +39,10 @@ impl Setting {
     /// The flag without its dashes: `DOWNSPOUT_MEMORY_LIMIT` is `memory-limit`.
     pub(crate) fn flag(&self) -> Option<String> {
         self.apply?;
+        // A variable under another tool's name leaves the flag to ours.
+        if SETTINGS.iter().any(|ours| ours.name.strip_prefix(PREFIX) == Some(self.name)) {
+            return None;
+        }
         let short = self.name.strip_prefix(PREFIX).unwrap_or(self.name);
         Some(short.to_ascii_lowercase().replace('_', "-"))
     }
@@ -86,8 +90,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     row("DOWNSPOUT_BACKLOG", "false", TRUE_OR_FALSE, draft::backlog,
         "Ship what containers that already run at the start have printed before it. \
          Otherwise they are followed from then on."),
+    row("BACKLOG", "", "true", draft::backlog_as_logspout,
+        "The same under the name that logspout uses, where anything but true is false."),
+    row("DOWNSPOUT_PROBE_AFTER", "45s", "duration", draft::probe_after,
+        "A log stream that was silent for this long is checked for a stall, from 10ms to 1h."),
     row("DOWNSPOUT_ATTACH", "false", TRUE_OR_FALSE, draft::attach,
         "Follow containers whose log driver is 'none' by attaching to them."),
+    row("DOWNSPOUT_OVERFLOW", "drop-oldest", "drop-oldest|drop-newest", draft::overflow,
+        "What to give up of an attached container that prints faster than a destination takes."),
     row("DOWNSPOUT_SHIPPED_DRIVERS", "skip", "skip|follow", draft::shipped_drivers,
         "Containers whose own log driver already ships: awslogs, etwlogs, fluentd, gcplogs, \
          gelf, logentries, splunk, syslog."),

@@ -50,6 +50,8 @@ fn without_any_setting_docker_goes_to_standard_output() {
         hostname: None,
         backlog: false,
         attach: false,
+        overflow: Overflow::DropOldest,
+        probe_after: Duration::from_secs(45),
         follow_shipped: false,
     }));
     assert_eq!(config.memory_limit, 64 << 20);
@@ -93,6 +95,8 @@ fn every_variable_reaches_its_field() {
             ("DOWNSPOUT_HOSTNAME", "node-1"),
             ("DOWNSPOUT_BACKLOG", "true"),
             ("DOWNSPOUT_ATTACH", "yes"),
+            ("DOWNSPOUT_OVERFLOW", "drop-newest"),
+            ("DOWNSPOUT_PROBE_AFTER", "1m"),
             ("DOWNSPOUT_SHIPPED_DRIVERS", "follow"),
         ]),
         docker::Settings {
@@ -105,9 +109,19 @@ fn every_variable_reaches_its_field() {
             hostname: Some("node-1".into()),
             backlog: true,
             attach: true,
+            overflow: Overflow::DropNewest,
+            probe_after: Duration::from_mins(1),
             follow_shipped: true,
         }
     );
+}
+
+#[test]
+fn the_backlog_is_asked_for_under_either_name() {
+    let backlog = |name: &str, value: &str| docker_of(&[(name, value)]).backlog;
+    assert!(backlog("BACKLOG", "true"));
+    assert!(!backlog("BACKLOG", "1"), "logspout takes only this one word");
+    assert!(docker_of(&[("DOWNSPOUT_BACKLOG", "true"), ("BACKLOG", "false")]).backlog);
 }
 
 #[test]

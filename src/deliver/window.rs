@@ -5,61 +5,17 @@
 //! `link_base` says which position was byte 0 of the present link.
 //!
 //! ```text
-//!   first ......... settled ............. sent ....... end
-//!   kept for replay   unacknowledged       encoded, not sent on this link
+//!   ........ first ......... settled ............. sent ....... end
+//!   history    kept for replay   unacknowledged       encoded, not sent on this link
 //! ```
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::lane::Settled;
+use super::batch::{Batch, Part};
+use super::history::{Before, History, LogId};
+use crate::lane::Lanes;
 use crate::metrics::{DestinationMetrics, DropReason};
 use crate::output::Frames;
-use crate::record::Line;
-
-/// The lines of one chunk within a batch, kept for their marks.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) settled: Arc<Settled>,
-    pub(super) lines: Vec<Line>,
-}
-
-/// Frames back to back, with the lines they came from.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) bytes: Vec<u8>,
-    pub(super) ends: Vec<u32>,
-    pub(super) parts: Vec<Part>,
-}
-
-impl Batch {
-    fn len(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    /// Frames that end at or before `offset`.
-    fn frames_before(&self, offset: u64) -> usize {
-        self.ends.partition_point(|end| u64::from(*end) <= offset)
-    }
-
-    /// Where frame `index` starts.
-    fn frame_start(&self, index: usize) -> u32 {
-        index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0)
-    }
-
-    /// Moves the cursors over frames `from..to`.
-    fn advance(&self, from: usize, to: usize) {
-        let mut first = 0;
-        for part in &self.parts {
-            let last = first + part.lines.len();
-            let lines = from.max(first) - first..to.min(last).max(first) - first;
-            if let Some(lines) = part.lines.get(lines).filter(|lines| !lines.is_empty()) {
-                part.settled.advance(lines);
-            }
-            first = last;
-        }
-    }
-}
 
 /// The batches of one destination that are not yet out of doubt.
 #[derive(Debug)]
@@ -72,6 +28,8 @@ pub(super) struct Window {
     link_base: u64,
     /// What the link last said, which may lie inside a frame.
     reported: u64,
+    /// Where the logs stood when what lies before `first` was sent.
+    history: History,
     metrics: DestinationMetrics,
     spare: Vec<Batch>,
 }
@@ -83,8 +41,15 @@ pub(super) struct Relinked {
     pub(super) from: u64,
     /// Frames that are sent again.
     pub(super) frames: u64,
-    /// Bytes that the peer may not have read and that are not kept any more.
-    pub(super) doubtful: u64,
+}
+
+/// How much may be kept of what is acknowledged and in doubt, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keep {
+    /// As frames.
+    pub(super) frames: u64,
+    /// As places in the containers' logs, what is kept as frames included.
+    pub(super) places: u64,
 }
 
 /// Buffers kept for reuse, so that a steady stream of batches allocates nothing.
@@ -101,6 +66,7 @@ impl Window {
             end: 0,
             link_base: 0,
             reported: 0,
+            history: History::default(),
             metrics,
             spare: Vec::new(),
         }
@@ -180,27 +146,113 @@ impl Window {
         self.settled = aligned;
     }
 
-    /// Lets go of acknowledged batches that lie further back than `keep_bytes`, which is as far
-    /// as a replay could go.
-    pub(super) fn release(&mut self, keep_bytes: u64) {
+    /// Lets go of acknowledged batches that lie further back than is to be kept.
+    pub(super) fn release(&mut self, keep: Keep) {
         while let Some(batch) = self.batches.front()
-            && self.first + batch.len() + keep_bytes <= self.settled
+            && self.first + batch.len() + keep.frames <= self.settled
             && let Some(mut batch) = self.batches.pop_front()
         {
+            if keep.places > keep.frames {
+                let mut position = self.first;
+                for (part, bytes) in batch.parts_with_bytes() {
+                    if !part.is_notice {
+                        let Part { settled, before, .. } = part;
+                        let before = Before { settled: settled.clone(), cursor: *before };
+                        self.history.note(position, before);
+                    }
+                    position += bytes;
+                }
+            }
             self.first += batch.len();
             if self.spare.len() < SPARE_BATCHES {
-                batch.bytes.clear();
-                batch.ends.clear();
-                batch.parts.clear();
+                batch.clear();
                 self.spare.push(batch);
             }
         }
+        let oldest = self.settled.saturating_sub(keep.places).max(self.link_base);
+        self.history.forget_before(oldest);
+    }
+
+    /// A link broke with `unread` acknowledged bytes in doubt. As far as they are not kept as
+    /// frames, and lie no more than `places` back, the logs they came from are read again from
+    /// there; what was sent or waits of these logs comes again with them and is let go. Returns
+    /// the bytes in doubt for which that is not possible.
+    pub(super) fn rewind(&mut self, unread: u64, places: u64, lanes: &Lanes) -> u64 {
+        let wanted = self.settled.saturating_sub(unread).max(self.link_base);
+        if wanted >= self.first {
+            return 0;
+        }
+        let from = wanted.max(self.settled.saturating_sub(places));
+        let beyond = self.first - wanted;
+        let Some((start, befores)) = self.history.since(from).filter(|_| from < self.first) else {
+            return beyond;
+        };
+        let mut returning = BTreeSet::new();
+        let mut stuck = false;
+        for (log, Before { settled, cursor }) in befores {
+            if lanes.rewind(&settled, cursor, self.uncounted(log)) {
+                returning.insert(log);
+            } else {
+                stuck = true;
+            }
+        }
+        self.let_go(&returning);
+        if stuck { beyond } else { start.max(from) - wanted }
+    }
+
+    /// Lines of one log that are in here and not counted as delivered.
+    fn uncounted(&self, log: LogId) -> u64 {
+        self.uncounted_of(|part| LogId::of(&part.settled) == log && !part.is_notice).0
+    }
+
+    /// Lines that are not counted as delivered and whose log cannot be read again, and the bytes
+    /// of their frames.
+    pub(super) fn unreturnable(&self) -> (u64, u64) {
+        self.uncounted_of(|part| part.is_notice || !part.settled.returns())
+    }
+
+    fn uncounted_of(&self, wanted: impl Fn(&Part) -> bool) -> (u64, u64) {
+        let mut start = self.first;
+        let (mut lines, mut bytes) = (0, 0);
+        for batch in &self.batches {
+            let counted = batch.frames_before(self.counted.saturating_sub(start));
+            for (part, frames) in batch.parts_with_frames() {
+                if wanted(part) {
+                    let from = frames.start.max(counted).min(frames.end);
+                    lines += (frames.end - from) as u64;
+                    bytes += u64::from(batch.frame_start(frames.end) - batch.frame_start(from));
+                }
+            }
+            start += batch.len();
+        }
+        (lines, bytes)
+    }
+
+    /// Removes the frames of some logs. Positions behind them close up.
+    fn let_go(&mut self, logs: &BTreeSet<LogId>) {
+        let (mut settled, mut counted, mut end) = (self.first, self.first, self.first);
+        let mut start = self.first;
+        let batches = std::mem::take(&mut self.batches);
+        for batch in batches {
+            let upto = |position: u64| batch.frames_before(position.saturating_sub(start));
+            let (settled_frames, counted_frames) = (upto(self.settled), upto(self.counted));
+            start += batch.len();
+            let (rest, kept) =
+                batch.without(|part| !part.is_notice && logs.contains(&LogId::of(&part.settled)));
+            let bytes_of = |frames| u64::from(rest.frame_start(kept(frames)));
+            settled += bytes_of(settled_frames);
+            counted += bytes_of(counted_frames);
+            end += rest.len();
+            if rest.len() > 0 {
+                self.batches.push_back(rest);
+            }
+        }
+        (self.settled, self.counted, self.end) = (settled, counted, end);
     }
 
     /// A new link: what is not acknowledged, and `unread` bytes before it as far as they are
     /// kept, will be sent on it from its byte 0.
     pub(super) fn relink(&mut self, unread: u64) -> Relinked {
-        let settled = self.settled;
         let wanted = self.settled.saturating_sub(unread).max(self.first);
         let mut start = self.first;
         let mut frames = 0;
@@ -218,9 +270,9 @@ impl Window {
         self.settled = position.min(self.settled);
         self.link_base = self.settled;
         self.reported = 0;
-        // What was settled before the agent's first byte cannot be in doubt.
-        let doubtful = unread.min(settled).saturating_sub(settled - self.settled);
-        Relinked { from: self.settled, frames, doubtful }
+        // What an earlier link has carried cannot be in doubt on this one.
+        self.history.clear();
+        Relinked { from: self.settled, frames }
     }
 
     /// Gives up the first frame that is not acknowledged: the peer will never take it.
@@ -245,150 +297,4 @@ impl Window {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::lane::Lanes;
-    use crate::metrics::Metrics;
-    use crate::record::{Container, Mark, Stream, Timestamp};
-
-    struct Bench {
-        window: Window,
-        lane: crate::lane::Lane,
-        next: i64,
-        keep: u64,
-    }
-
-    impl Bench {
-        fn new(keep: u64) -> Self {
-            let metrics = Metrics::new().destination("test");
-            let lane = Lanes::new(1, metrics.clone()).open(&Container::default());
-            Self { window: Window::new(metrics), lane, next: 0, keep }
-        }
-
-        /// A batch of frames of the given sizes; each line is stamped with its number from 1.
-        fn push(&mut self, sizes: &[usize]) {
-            let mut batch = self.window.empty_batch();
-            let mut lines = Vec::new();
-            for size in sizes {
-                self.next += 1;
-                let tag = u8::try_from(self.next % 251).unwrap();
-                batch.bytes.extend(std::iter::repeat_n(tag, *size));
-                batch.ends.push(u32::try_from(batch.bytes.len()).unwrap());
-                let time = Timestamp::from_nanos(self.next);
-                let mark = Mark { time, pieces: 1 };
-                lines.push(Line { start: 0, end: 0, time, stream: Stream::Stdout, mark });
-            }
-            batch.parts.push(Part { settled: self.lane.settled().clone(), lines });
-            self.window.push(batch);
-            self.window.metrics.lines_in_flight.add(i64::try_from(sizes.len()).unwrap());
-        }
-
-        fn settle(&mut self, on_link: u64) {
-            self.window.settle(on_link);
-            self.window.release(self.keep);
-        }
-
-        fn cursor(&self) -> i64 {
-            let mark = self.lane.settled().cursor().mark(Stream::Stdout);
-            mark.map_or(0, |mark| mark.time.nanos())
-        }
-
-        fn resent(&mut self, unread: u64) -> Vec<u8> {
-            let from = self.window.relink(unread).from;
-            self.window.frames_from(from).flat_map(|f| f.bytes().to_vec()).collect()
-        }
-    }
-
-    #[test]
-    fn an_acknowledgement_inside_a_frame_settles_the_frames_before_it() {
-        let mut bench = Bench::new(0);
-        bench.push(&[10, 10, 10]);
-        bench.settle(25);
-        assert_eq!(bench.window.reported(), 25, "the next wait is for more than this");
-        assert_eq!(bench.cursor(), 2);
-        assert_eq!(bench.window.outstanding(), 10);
-        assert_eq!(bench.resent(0), vec![3; 10], "resent from the first whole frame");
-    }
-
-    #[test]
-    fn a_replay_reaches_back_as_far_as_frames_are_kept_and_counts_nothing_twice() {
-        let mut bench = Bench::new(20);
-        bench.push(&[10]);
-        bench.push(&[10, 10]);
-        bench.push(&[10]);
-        bench.settle(30);
-        assert_eq!(bench.window.relink(30).doubtful, 10, "the first frame is not kept");
-        let resent = bench.resent(1_000);
-        assert_eq!(resent, [vec![2; 10], vec![3; 10], vec![4; 10]].concat());
-        bench.settle(30);
-        assert_eq!(bench.cursor(), 4);
-        assert_eq!(bench.window.metrics.lines_delivered.get(), 4);
-        assert_eq!(bench.window.metrics.lines_in_flight.get(), 0);
-    }
-
-    #[test]
-    fn a_rejected_frame_is_counted_and_passed() {
-        let mut bench = Bench::new(0);
-        bench.push(&[10, 10]);
-        bench.window.reject_first();
-        assert_eq!(bench.cursor(), 1);
-        assert_eq!(bench.window.metrics.lines_dropped(), 1);
-        assert_eq!(bench.resent(0), vec![2; 10]);
-    }
-
-    #[derive(Debug, Clone)]
-    enum Action {
-        Push(Vec<usize>),
-        Settle(u64),
-        Break(u64),
-    }
-
-    fn action() -> impl Strategy<Value = Action> {
-        prop_oneof![
-            prop::collection::vec(1..40_usize, 1..6).prop_map(Action::Push),
-            (0..200_u64).prop_map(Action::Settle),
-            (0..100_u64).prop_map(Action::Break),
-        ]
-    }
-
-    proptest! {
-        // Against a flat model: whatever is acknowledged and broken, what is sent again starts at
-        // a frame, ends with the last one, and misses none that is not acknowledged.
-        #[test]
-        fn nothing_unacknowledged_is_ever_missing(actions in prop::collection::vec(action(), 1..40)) {
-            let mut bench = Bench::new(50);
-            let mut flat: Vec<u8> = Vec::new();
-            let mut ends = vec![0_u64];
-            let (mut base, mut acked, mut best) = (0_u64, 0_u64, 0_u64);
-            for action in actions {
-                match action {
-                    Action::Push(sizes) => {
-                        bench.push(&sizes);
-                        for size in sizes {
-                            let tag = u8::try_from(ends.len() % 251).unwrap();
-                            flat.extend(std::iter::repeat_n(tag, size));
-                            ends.push(flat.len() as u64);
-                        }
-                    }
-                    Action::Settle(more) => {
-                        acked = (acked + more).min(flat.len() as u64 - base);
-                        bench.settle(acked);
-                        best = best.max(base + acked);
-                    }
-                    Action::Break(unread) => {
-                        let resent = bench.resent(unread);
-                        base = flat.len() as u64 - resent.len() as u64;
-                        prop_assert!(ends.contains(&base), "starts inside a frame");
-                        prop_assert!(base + unread <= base + acked + unread && flat.ends_with(&resent));
-                        acked = 0;
-                    }
-                }
-                let settled = ends.iter().filter(|end| **end <= best).count() - 1;
-                prop_assert_eq!(bench.cursor(), i64::try_from(settled).unwrap());
-                prop_assert_eq!(bench.window.metrics.lines_delivered.get(), settled as u64);
-            }
-        }
-    }
-}
+mod tests;

@@ -8,11 +8,14 @@ mod follower;
 mod frames;
 mod own;
 mod position;
+mod silence;
 mod tracked;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
+use crate::lane::Overflow;
 use crate::source::{Feed, Source};
 
 pub use engine::Endpoint;
@@ -30,6 +33,10 @@ pub struct Settings {
     pub backlog: bool,
     /// Containers whose log driver is `none` are attached to.
     pub attach: bool,
+    /// What to give up of an attached container that prints faster than its destination takes.
+    pub overflow: Overflow,
+    /// A log stream that was silent for this long is checked for a stall.
+    pub probe_after: Duration,
     /// Containers whose log driver ships by itself are followed as well.
     pub follow_shipped: bool,
 }

@@ -150,7 +150,9 @@ impl Logs<'_> {
                 host: host.to_owned(),
                 ..Container::default()
             });
-            let lanes = feed.intakes.iter().map(|intake| intake.open(&container)).collect();
+            let lanes = feed.intakes.iter().map(|intake| intake.open(&container, None));
+            // Only a file could be read again, and that is not worth the while.
+            let lanes = lanes.inspect(Lane::never_returns).collect();
             Log { container, lanes, builder: ChunkBuilder::default() }
         })
     }

@@ -2,13 +2,12 @@
 //! where the operator asked for it.
 //!
 //! An attached reader that stops reading freezes the container (the engine blocks its writes
-//! after 1.3 MB), so this one always reads. What the destination does not take is dropped, the
-//! oldest first, and counted: there is no log to return to.
+//! after 1.3 MB), so this one always reads. What the destination does not take is given up, counted
+//! and announced: there is no log to return to.
 
 use super::engine::{EngineError, LogStream, Read};
 use super::follower::Follower;
 use crate::assemble::Piece;
-use crate::metrics::DropReason;
 use crate::record::{Mark, Place, Stream, Timestamp};
 
 /// `[stream, 0, 0, 0, length as u32 big-endian]` (pkg/stdcopy).
@@ -36,6 +35,7 @@ impl Follower {
                 return true;
             }
         };
+        self.lane.never_returns();
         match self.shared.engine.attach(&self.tracked.id).await {
             Ok(stream) => self.read_attached(stream, facts.tty).await,
             Err(EngineError::NotFound { .. }) => return false,
@@ -65,15 +65,9 @@ impl Follower {
                 splitter.finish(&mut take);
                 assembler.flush(builder);
             }
-            self.make_room();
-            self.hand_over();
-        }
-    }
-
-    fn make_room(&mut self) {
-        let (lines, bytes) = self.lane.drop_oldest(self.builder.text_bytes());
-        if lines > 0 {
-            self.lane.metrics().dropped(DropReason::Overflow, lines, bytes);
+            if let Some(chunk) = self.chunk() {
+                self.lane.offer(chunk, self.shared.settings.overflow);
+            }
         }
     }
 }

@@ -5,8 +5,8 @@
 //! it twice does no harm.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -14,11 +14,12 @@ use tokio::sync::{Semaphore, watch};
 
 use super::Settings;
 use super::engine::{Action, ApiVersion, Engine, EngineError, EngineInfo, Event, Listed};
-use super::follower::{Follower, Log, Shared};
+use super::follower::{Follower, Shared};
 use super::own;
+use super::silence::Silence;
 use super::tracked::Tracked;
 use crate::backoff::Backoff;
-use crate::record::{Container, Cursor, Timestamp};
+use crate::record::{Container, Timestamp};
 use crate::source::Feed;
 
 /// A full list at least this often, whatever the events say.
@@ -46,8 +47,10 @@ pub(super) async fn run(settings: Settings, feed: Feed) {
     };
     let stop = feed.stop.clone();
     let mut discovery = Discovery::new(engine, settings, feed);
+    let shared = discovery.shared.clone();
     tokio::select! {
         () = discovery.watch() => {}
+        () = shared.silence.watch() => {}
         () = stop.draining() => {}
     }
 }
@@ -82,6 +85,7 @@ impl Discovery {
             opening: Semaphore::new(MAX_OPENING),
             engine_up: engine_up.subscribe(),
             since_skips: AtomicBool::new(true),
+            silence: Silence::new(settings.probe_after),
             settings,
         };
         Self {
@@ -218,9 +222,20 @@ impl Discovery {
         for id in gone {
             self.forget(&id);
         }
+        // Of what an earlier run has kept, only what is still there has a log.
+        for intake in self.feed.intakes.iter() {
+            intake.retain(&there);
+        }
         for listed in listed {
             let running = matches!(listed.state.as_str(), "running" | "paused" | "restarting");
             let new = listed.created > self.since.seconds();
+            // A container may have printed its last while no agent ran. One that was never looked
+            // at may have run since the first start; its floor tells what is wanted of it.
+            let left = self
+                .feed
+                .intakes
+                .iter()
+                .any(|intake| intake.knows(&listed.id) || intake.since() < self.since);
             if let Some(tracked) = self.tracked.get(&listed.id) {
                 tracked.renamed(&listed.name);
                 if running {
@@ -232,7 +247,7 @@ impl Discovery {
                 self.created.insert(listed.id.clone());
             }
             // One that came and ended while nobody watched has a log all the same.
-            if running || (new && listed.state != "created") {
+            if running || ((new || left) && listed.state != "created") {
                 self.track(&Container {
                     id: listed.id,
                     name: listed.name,
@@ -256,19 +271,18 @@ impl Discovery {
             return false;
         }
         let new = self.created.remove(&id);
-        let floor = (!self.shared.settings.backlog && !new).then_some(self.since);
         tracing::debug!(container = %container.name, %id, new, "following");
-        let tracked = Arc::new(Tracked::new(container.clone(), floor, new));
+        let tracked = Arc::new(Tracked::new(container.clone(), new));
+        let whole = self.shared.settings.backlog || new;
         for intake in self.feed.intakes.iter() {
             let (shared, tracked) = (self.shared.clone(), tracked.clone());
             let (intake, container) = (intake.clone(), container.clone());
             let max_line_bytes = self.feed.max_line_bytes;
-            // Outlives the follower, so that one that is made anew goes on where it was.
-            let resume = Arc::new(Mutex::new(Cursor::default()));
+            let first = (!whole).then_some(intake.since());
             self.feed.tasks.supervise("follower", move || {
-                let lane = intake.open(&container);
-                let log = Log { tracked: tracked.clone(), lane, resume: resume.clone() };
-                Follower::new(shared.clone(), log, max_line_bytes).run()
+                // One that is made anew after a panic goes on where the lane was.
+                let lane = intake.open(&container, first);
+                Follower::new(shared.clone(), tracked.clone(), lane, max_line_bytes).run()
             });
         }
         self.tracked.insert(id, tracked);
@@ -276,6 +290,9 @@ impl Discovery {
     }
 
     fn forget(&mut self, id: &str) {
+        for intake in self.feed.intakes.iter() {
+            intake.gone(id);
+        }
         self.created.remove(id);
         if let Some(tracked) = self.tracked.remove(id) {
             tracked.gone();

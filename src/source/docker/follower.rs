@@ -4,8 +4,8 @@
 //! A stream that ends means nothing by itself: a proxy may have cut it. Only a container that has
 //! stopped and whose last record was taken is read to its end.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -15,12 +15,13 @@ use super::Settings;
 use super::engine::{Engine, EngineError, LogQuery, LogStream, Read};
 use super::frames::{Decoded, Frames};
 use super::position::{Admission, Position};
+use super::silence::{Ear, Silence};
 use super::tracked::{Seen, Tracked};
 use crate::assemble::{Assembler, Piece};
 use crate::backoff::Backoff;
 use crate::lane::Lane;
 use crate::metrics::SourceMetrics;
-use crate::record::{ChunkBuilder, Cursor, Place, Stream, Timestamp};
+use crate::record::{Chunk, ChunkBuilder, Loss, LossReason, Place, Stream, Timestamp};
 use crate::shutdown::Stop;
 
 /// First and longest pause between two streams of one log.
@@ -49,6 +50,8 @@ pub(super) struct Shared {
     pub(super) engine_up: watch::Receiver<bool>,
     /// The engine skips compressed rotated files when asked for `since` (up to 20.10).
     pub(super) since_skips: AtomicBool,
+    /// Who listens, and since when without hearing anything.
+    pub(super) silence: Silence,
 }
 
 /// How much of a log to ask for. A short tail is a hundred times cheaper for the engine than
@@ -72,6 +75,8 @@ enum End {
     TooShort,
     /// The destination takes no more for now.
     Parked,
+    /// It brought nothing, and the log has more.
+    Stalled,
     /// There is no such container any more.
     Gone,
     /// The log driver cannot be read.
@@ -80,21 +85,11 @@ enum End {
     Stopping,
 }
 
-/// A container's log on its way to one destination.
-#[derive(Debug)]
-pub(super) struct Log {
-    pub(super) tracked: Arc<Tracked>,
-    pub(super) lane: Lane,
-    /// What was handed over so far.
-    pub(super) resume: Arc<Mutex<Cursor>>,
-}
-
 /// One container, one destination.
 #[derive(Debug)]
 pub(super) struct Follower {
     pub(super) shared: Arc<Shared>,
     pub(super) tracked: Arc<Tracked>,
-    resume: Arc<Mutex<Cursor>>,
     pub(super) seen: watch::Receiver<Seen>,
     pub(super) lane: Lane,
     position: Position,
@@ -107,15 +102,17 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Starts where the log was last handed over; else at its beginning, or at the floor that
-    /// `log.tracked` has.
-    pub(super) fn new(shared: Arc<Shared>, log: Log, max_line_bytes: usize) -> Self {
-        let Log { tracked, lane, resume } = log;
-        let taken = *resume.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Starts where `lane` is in the log: behind what was read by an earlier follower, or settled
+    /// by an earlier run of the agent.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        tracked: Arc<Tracked>,
+        lane: Lane,
+        max_line_bytes: usize,
+    ) -> Self {
         Self {
             seen: tracked.subscribe(),
-            position: Position::starting(tracked.floor(), taken),
-            resume,
+            position: Position::starting(lane.settled().read()),
             // A container that is new has a short log, and may be gone before it can be asked
             // for more of it.
             reach: if tracked.is_new() { REACHES.len() - 1 } else { 0 },
@@ -134,11 +131,29 @@ impl Follower {
         self.shared.metrics.followers.inc();
         let stop = self.shared.stop.clone();
         tokio::select! {
-            () = self.follow() => {}
+            () = self.follow_over_rewinds() => {}
             () = stop.draining() => {}
         }
         self.hand_over();
         self.shared.metrics.followers.dec();
+    }
+
+    async fn follow_over_rewinds(&mut self) {
+        let rewinds = self.lane.rewinds();
+        loop {
+            let to = tokio::select! {
+                biased;
+                to = rewinds.next() => to,
+                () = self.follow() => return,
+            };
+            self.position = Position::starting(to);
+            self.assembler = self.assembler.anew();
+            self.builder = ChunkBuilder::default();
+            self.lane.hold(0);
+            self.reach = 0;
+            self.shared.metrics.logs_rewound.inc();
+            tracing::debug!(container = %self.tracked.id, "reading again from further back");
+        }
     }
 
     async fn follow(&mut self) {
@@ -165,6 +180,11 @@ impl Follower {
                     if !self.attach().await {
                         return;
                     }
+                }
+                End::Stalled => {
+                    self.shared.metrics.streams_stalled.inc();
+                    tracing::debug!(container = %self.tracked.id, "a log stream had stalled");
+                    self.reach = 0;
                 }
                 End::Broken(why) => {
                     tracing::debug!(container = %self.tracked.id, why, "log stream broke");
@@ -224,13 +244,13 @@ impl Follower {
         if self.tracked.is_skipped(&self.shared).await {
             return End::Gone;
         }
-        self.position.reopened();
+        self.position.reopened(Timestamp::now());
         let mut reading = Reading::new(self.must_reach_back());
+        let shared = self.shared.clone();
+        let ear = shared.silence.listen();
         loop {
-            if !self.lane.has_room()
-                && tokio::time::timeout(PARK_AFTER, self.lane.room()).await.is_err()
-            {
-                return End::Parked;
+            if let Some(end) = self.readable(&mut stream, &ear).await {
+                return end;
             }
             let read = self.read(&mut stream, &mut reading).await;
             match (read, reading.end.take()) {
@@ -239,6 +259,7 @@ impl Follower {
                 (Ok(Read::End { .. }), None) => return End::Stream,
                 (Err(error), None) => return End::Broken(error.to_string()),
             }
+            ear.heard();
             self.hand_over();
             if self.shared.stop.is_draining() {
                 return End::Stopping;
@@ -251,6 +272,29 @@ impl Follower {
         }
     }
 
+    /// Waits until there is something to read and room for it; else says why not.
+    async fn readable(&mut self, stream: &mut LogStream, ear: &Ear<'_>) -> Option<End> {
+        loop {
+            tokio::select! {
+                biased;
+                readable = stream.readable() => match readable {
+                    Ok(()) => break,
+                    Err(error) => return Some(End::Broken(error.to_string())),
+                },
+                () = ear.silent() => {
+                    if self.tracked.has_more(&self.shared, &self.position).await {
+                        return Some(End::Stalled);
+                    }
+                }
+            }
+        }
+        if self.lane.has_room() {
+            return None;
+        }
+        let room = tokio::time::timeout(PARK_AFTER, self.lane.room()).await;
+        room.is_err().then_some(End::Parked)
+    }
+
     async fn open(&mut self) -> Result<LogStream, EngineError> {
         // The set of permits is never closed.
         let _permit = self.shared.opening.acquire().await.ok();
@@ -261,7 +305,7 @@ impl Follower {
 
     fn query(&self) -> LogQuery {
         let all = LogQuery { follow: true, since: None, tail: None };
-        if self.position.is_start() {
+        if self.position.is_start() || self.position.is_seeking() {
             return all;
         }
         match REACHES.get(self.reach).copied().unwrap_or(Reach::Since) {
@@ -272,7 +316,8 @@ impl Follower {
     }
 
     fn must_reach_back(&self) -> bool {
-        !self.position.is_start() && REACHES.get(self.reach).is_some_and(|r| *r != Reach::Since)
+        let all = self.position.is_start() || self.position.is_seeking();
+        !all && REACHES.get(self.reach).is_some_and(|r| *r != Reach::Since)
     }
 
     /// One read: decodes, admits and assembles what came.
@@ -284,7 +329,7 @@ impl Follower {
         // Taken once there is something to stamp: a time from before the wait would make every
         // record seem to come from the future.
         let mut arrival = None;
-        let Self { position, assembler, builder, shared, progressed, .. } = self;
+        let Self { position, assembler, builder, shared, progressed, lane, seen, .. } = self;
         let Reading { frames, end, first, must_reach_back, .. } = reading;
         let mut take = |decoded: Decoded<'_>| match decoded {
             // What comes behind a gap must not be taken: it will come again.
@@ -292,12 +337,16 @@ impl Follower {
             Decoded::Record { stream, time, text, terminal } => {
                 let now = *arrival.get_or_insert_with(Timestamp::now);
                 let open = assembler.open_since(stream).is_some();
-                if std::mem::take(first)
-                    && *must_reach_back
-                    && !position.is_known(stream, time, now, open)
-                {
-                    *end = Some(End::TooShort);
-                    return;
+                if std::mem::take(first) {
+                    if *must_reach_back && !position.is_known(stream, time, now, open) {
+                        *end = Some(End::TooShort);
+                        return;
+                    }
+                    if !*must_reach_back && let Some((from, to)) = position.gap(stream, time) {
+                        let reason = LossReason::Rotated;
+                        let loss = Loss { counted: None, from, to, reason };
+                        lane.announce(&loss, &seen.borrow().container);
+                    }
                 }
                 assembler.strip_carriage_returns(terminal);
                 match position.admit(stream, time, now) {
@@ -334,15 +383,26 @@ impl Follower {
     }
 
     pub(super) fn hand_over(&mut self) {
-        let Some(chunk) = self.builder.take(&self.seen.borrow().container) else { return };
-        self.resume.lock().unwrap_or_else(PoisonError::into_inner).advance_over(chunk.lines());
-        self.lane.push(chunk);
+        if !self.lane.hold(self.assembler.held_bytes()) {
+            self.shared.metrics.lines_split.inc_by(self.assembler.give_out(&mut self.builder));
+            self.lane.hold(0);
+        }
+        if let Some(chunk) = self.chunk() {
+            self.lane.push(chunk);
+        }
+    }
+
+    pub(super) fn chunk(&mut self) -> Option<Chunk> {
+        let mut chunk = self.builder.take(&self.seen.borrow().container)?;
+        chunk.open = self.open_lines().min();
+        Some(chunk)
     }
 
     /// The log has ended: nothing will complete what is held.
     fn finish(&mut self) {
         self.assembler.flush(&mut self.builder);
         self.hand_over();
+        self.lane.ended();
     }
 
     /// Waits for the next start; false once the container is gone for good.

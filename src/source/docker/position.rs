@@ -5,20 +5,29 @@
 //! stamps are compared within one stream only. That makes a stream that is opened again, or a
 //! stretch that the engine sends twice around a rotation, cost nothing but the reading.
 
-use crate::record::{Cursor, Mark, Stream, Timestamp};
+use crate::record::{Cursor, Mark, Resume, Stream, Timestamp};
 
 /// Stamps of the two streams, and of a line's pieces, may be out of step by this much in the
 /// order in which the engine wrote them. Measured: microseconds; seconds only for pieces of an
 /// open line, which are accounted for apart.
 const DISORDER_NANOS: i64 = 2_000_000_000;
 
+/// A log's first record that comes this much later than what was taken was not written at about
+/// the same time: what lay between is missing.
+const GAP_NANOS: i64 = 1_000_000;
+
 /// A follower's place in one log.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Position {
     floor: Option<Timestamp>,
     taken: Cursor,
+    /// A line that began here was not taken although later ones were: the earlier reader held it.
+    behind: Option<Timestamp>,
     /// The record that came last on each stream, also if it was a repetition.
     run: [Option<Mark>; 2],
+    /// Streams whose clock stepped back behind what was taken. Their stamps do not tell what is
+    /// new; the record that was taken last does, and what comes behind it.
+    seeking: [bool; 2],
 }
 
 /// What to do with a record.
@@ -33,9 +42,10 @@ pub(super) enum Admission {
 }
 
 impl Position {
-    /// After what was `taken`, but not before `floor`.
-    pub(super) fn starting(floor: Option<Timestamp>, taken: Cursor) -> Self {
-        Self { floor, taken, run: [None, None] }
+    /// Behind what an earlier reader has settled.
+    pub(super) fn starting(resume: Resume) -> Self {
+        let Resume { floor, cursor } = resume;
+        Self { floor, taken: cursor, behind: cursor.open(), ..Self::default() }
     }
 
     /// True while no record was taken and none needs to be passed over.
@@ -47,8 +57,24 @@ impl Position {
     /// of lines that are not complete yet.
     pub(super) fn since(&self, open: impl Iterator<Item = Timestamp>) -> Option<Timestamp> {
         let latest = self.taken.latest().map(|time| time.before(DISORDER_NANOS));
-        let first = open.chain(latest).min();
+        let first = open.chain(latest).chain(self.behind).min();
         first.max(self.floor)
+    }
+
+    /// True if stamps do not tell what is new, because the clock stepped back: then the whole log
+    /// has to be looked at.
+    pub(super) fn is_seeking(&self) -> bool {
+        self.seeking.contains(&true)
+    }
+
+    /// What is missing before the first record of a log, read from as far back as it goes: from
+    /// which stamp to which.
+    pub(super) fn gap(&self, stream: Stream, time: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let latest = self.taken.latest()?;
+        let same = self.taken.mark(stream).is_some_and(|taken| taken.time == latest);
+        let later = time.nanos() - latest.nanos();
+        let missing = if same { later > 0 } else { later > GAP_NANOS };
+        (missing && !self.is_seeking()).then_some((latest, time))
     }
 
     /// True for a record that lies behind all that was taken. A record with the stamp of the last
@@ -70,12 +96,15 @@ impl Position {
     ) -> bool {
         let same = self.taken.mark(stream).is_some_and(|taken| taken.time == time);
         let is_new = matches!(self.clone().admit(stream, time, now), Admission::New(_));
-        !(is_new || same && open)
+        let late = self.behind.is_some_and(|behind| time >= behind.before(DISORDER_NANOS));
+        !(is_new || same && open || late)
     }
 
     /// A new stream starts: counting of equal stamps starts over.
-    pub(super) fn reopened(&mut self) {
+    pub(super) fn reopened(&mut self, now: Timestamp) {
         self.run = [None, None];
+        self.seeking = [Stream::Stdout, Stream::Stderr]
+            .map(|stream| self.taken.mark(stream).is_some_and(|taken| taken.time > now));
     }
 
     /// Decides on a record, and takes it if it is new.
@@ -91,14 +120,26 @@ impl Position {
         };
         let mark = Mark { time, pieces };
         *run = Some(mark);
-        // A taken stamp in the future means that the clock stepped back since: then what comes
-        // with earlier stamps is new.
-        let repeated = |taken: Mark| mark <= taken && taken.time <= now;
-        if self.taken.mark(stream).is_some_and(repeated) {
+        if let Some(taken) = self.taken.mark(stream)
+            && self.is_repeated(stream, mark, taken, now)
+        {
             return Admission::Repeated;
         }
+        self.behind = self.behind.filter(|behind| time < *behind);
         self.taken.advance(stream, mark);
         Admission::New(mark)
+    }
+
+    fn is_repeated(&mut self, stream: Stream, mark: Mark, taken: Mark, now: Timestamp) -> bool {
+        let [stdout, stderr] = &mut self.seeking;
+        let seeking = if stream == Stream::Stdout { stdout } else { stderr };
+        if *seeking {
+            *seeking = mark < taken;
+            return mark <= taken;
+        }
+        // A taken stamp in the future means that the clock stepped back since: then what comes
+        // with earlier stamps is new.
+        mark <= taken && (taken.time <= now || mark.time == taken.time)
     }
 }
 
@@ -112,6 +153,10 @@ mod tests {
         Timestamp::from_nanos(nanos)
     }
 
+    fn floored(nanos: i64) -> Position {
+        Position::starting(Resume { floor: Some(at(nanos)), ..Resume::default() })
+    }
+
     fn admit(position: &mut Position, stream: Stream, times: &[i64]) -> Vec<bool> {
         let new = |time: &i64| matches!(position.admit(stream, at(*time), NOW), Admission::New(_));
         times.iter().map(new).collect()
@@ -121,7 +166,7 @@ mod tests {
     fn a_reopened_stream_repeats_nothing_and_misses_nothing() {
         let mut position = Position::default();
         assert_eq!(admit(&mut position, Stream::Stdout, &[1, 2, 2]), [true, true, true]);
-        position.reopened();
+        position.reopened(NOW);
         let again = admit(&mut position, Stream::Stdout, &[1, 2, 2, 2, 3]);
         assert_eq!(again, [false, false, false, true, true]);
     }
@@ -149,19 +194,72 @@ mod tests {
 
     #[test]
     fn what_was_printed_before_the_floor_is_not_taken() {
-        let mut position = Position::starting(Some(at(10)), Cursor::default());
+        let mut position = floored(10);
         assert_eq!(position.admit(Stream::Stdout, at(9), NOW), Admission::TooOld);
         assert_eq!(admit(&mut position, Stream::Stdout, &[10]), [true]);
     }
 
     #[test]
     fn a_resume_reaches_back_to_an_open_line_but_not_behind_the_floor() {
-        let mut position = Position::starting(Some(at(5)), Cursor::default());
+        let mut position = floored(5);
         assert_eq!(position.since(std::iter::empty()), Some(at(5)));
         let late = 10 * DISORDER_NANOS;
         admit(&mut position, Stream::Stdout, &[late]);
         assert_eq!(position.since(std::iter::empty()), Some(at(late - DISORDER_NANOS)));
         assert_eq!(position.since([at(7)].into_iter()), Some(at(7)));
         assert_eq!(position.since([at(3)].into_iter()), Some(at(5)));
+    }
+
+    #[test]
+    fn after_a_step_back_the_record_that_was_taken_last_tells_what_is_new() {
+        let mut position = Position::default();
+        let future = NOW.nanos() + 1_000;
+        let log = [future, future + 5, 10, 20, 30];
+        assert_eq!(admit(&mut position, Stream::Stdout, &log[..2]), [true, true]);
+        position.reopened(NOW);
+        assert!(position.is_seeking());
+        let seen = admit(&mut position, Stream::Stdout, &log);
+        assert_eq!(seen, [false, false, true, true, true]);
+        position.reopened(NOW);
+        assert!(!position.is_seeking(), "the stamps are in the past again");
+        let seen = admit(&mut position, Stream::Stdout, &log[2..]);
+        assert_eq!(seen, [false, false, false]);
+    }
+
+    #[test]
+    fn what_was_taken_last_is_not_taken_again_after_a_step_back() {
+        let mut position = Position::default();
+        let future = NOW.nanos() + 1_000;
+        assert_eq!(admit(&mut position, Stream::Stdout, &[future, future]), [true, true]);
+        position.reopened(NOW);
+        assert_eq!(admit(&mut position, Stream::Stdout, &[future, future]), [false, false]);
+    }
+
+    #[test]
+    fn a_line_that_an_earlier_reader_held_is_looked_for() {
+        let late = 10 * DISORDER_NANOS;
+        let mut cursor = Cursor::default();
+        cursor.advance(Stream::Stderr, Mark { time: at(late), pieces: 1 });
+        cursor.set_open(Some(at(late / 2)));
+        let mut position = Position::starting(Resume { floor: None, cursor });
+        assert_eq!(position.since(std::iter::empty()), Some(at(late / 2)));
+        let known =
+            |position: &Position, time| position.is_known(Stream::Stderr, at(time), NOW, false);
+        assert!(!known(&position, late), "the held line may lie before it");
+        assert!(known(&position, 1));
+        assert_eq!(admit(&mut position, Stream::Stdout, &[late / 2]), [true]);
+        assert!(known(&position, late), "it was found");
+    }
+
+    #[test]
+    fn a_gap_is_what_lies_between_the_last_record_taken_and_the_first_there_is() {
+        let mut position = Position::default();
+        assert_eq!(position.gap(Stream::Stdout, at(5)), None, "nothing was taken");
+        admit(&mut position, Stream::Stdout, &[100]);
+        assert_eq!(position.gap(Stream::Stdout, at(100)), None);
+        assert_eq!(position.gap(Stream::Stdout, at(101)), Some((at(100), at(101))));
+        assert_eq!(position.gap(Stream::Stderr, at(101)), None, "streams are out of step by a bit");
+        let later = at(101 + GAP_NANOS);
+        assert_eq!(position.gap(Stream::Stderr, later), Some((at(100), later)));
     }
 }

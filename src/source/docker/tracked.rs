@@ -19,7 +19,6 @@ const SHIPPING: [&str; 8] =
 #[derive(Debug)]
 pub(super) struct Tracked {
     pub(super) id: String,
-    floor: Option<Timestamp>,
     new: bool,
     seen: watch::Sender<Seen>,
     skipped: OnceCell<bool>,
@@ -37,15 +36,11 @@ pub(super) struct Seen {
 }
 
 impl Tracked {
-    /// A container whose log is followed from `floor` on. `new`: it was created under our eyes.
-    pub(super) fn new(container: Container, floor: Option<Timestamp>, new: bool) -> Self {
+    /// A container whose log is followed. `new`: it was created under our eyes.
+    pub(super) fn new(container: Container, new: bool) -> Self {
         let id = container.id.clone();
         let seen = Seen { container: Arc::new(container), starts: 0, gone: false };
-        Self { id, floor, new, seen: watch::Sender::new(seen), skipped: OnceCell::new() }
-    }
-
-    pub(super) fn floor(&self) -> Option<Timestamp> {
-        self.floor
+        Self { id, new, seen: watch::Sender::new(seen), skipped: OnceCell::new() }
     }
 
     pub(super) fn is_new(&self) -> bool {
@@ -119,6 +114,19 @@ impl Tracked {
         }
         // The clean end of a stream can be a proxy's doing, and Engine 20.10 may miss the last
         // records of a container that exits while its log is followed.
+        self.newest_is_taken(shared, position).await
+    }
+
+    /// Whether the log has records that were not taken, as far as the engine can be asked.
+    pub(super) async fn has_more(&self, shared: &Shared, position: &Position) -> bool {
+        matches!(self.newest_is_taken(shared, position).await, Ok(false))
+    }
+
+    async fn newest_is_taken(
+        &self,
+        shared: &Shared,
+        position: &Position,
+    ) -> Result<bool, EngineError> {
         let query = LogQuery { follow: false, since: None, tail: Some(1) };
         let mut stream = shared.engine.logs(&self.id, query).await?;
         let (mut frames, mut complete) = (Frames::default(), true);
@@ -138,7 +146,10 @@ impl Tracked {
             match read {
                 Ok(Read::Data(_)) => {}
                 Ok(Read::End { .. }) => break,
-                Err(_) => return Ok(false),
+                Err(error) => {
+                    let (endpoint, why) = (shared.engine.endpoint().to_string(), error.to_string());
+                    return Err(EngineError::Unreachable { endpoint, why, cure: String::new() });
+                }
             }
         }
         frames.finish(&mut check);

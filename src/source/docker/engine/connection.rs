@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -25,9 +26,18 @@ pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {
     fn rest(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Whether a read might bring something. What cannot tell says that it might.
+    fn poll_readable(&mut self, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
-impl Transport for TcpStream {}
+impl Transport for TcpStream {
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(context)
+    }
+}
 impl Transport for TlsStream<TcpStream> {}
 
 /// An open connection. Boxed, since a virtual call per 64 KiB costs nothing.

@@ -53,6 +53,10 @@ impl Transport for SocketFile {
         }
         Ok(())
     }
+
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.armed()?.poll_read_ready(context)
+    }
 }
 
 impl AsyncRead for SocketFile {

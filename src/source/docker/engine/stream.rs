@@ -60,6 +60,14 @@ impl LogStream {
         self.multiplexed
     }
 
+    /// Waits until a read would bring something, or might. Dropping the future loses nothing.
+    pub async fn readable(&mut self) -> io::Result<()> {
+        if !self.surplus.is_empty() || self.body.ended() {
+            return Ok(());
+        }
+        poll_fn(|context| self.connection.poll_readable(context)).await
+    }
+
     /// Waits until there is something, then reads once, up to 64 KiB, and hands it to `sink` in
     /// one or more pieces. Dropping the future loses nothing.
     pub async fn read(&mut self, sink: &mut (impl FnMut(&[u8]) + Send)) -> io::Result<Read> {

@@ -1,0 +1,119 @@
+//! How far one destination is in one log: read, sent, acknowledged. Never decides anything.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::lock;
+use crate::record::{Cursor, Line, Resume, Timestamp};
+
+/// A destination's cursors in one container's log. Lives as long as either a lane or a checkpoint
+/// needs it.
+#[derive(Debug)]
+pub struct Settled {
+    container_id: String,
+    floor: Option<Timestamp>,
+    progress: Mutex<Progress>,
+    returns: AtomicBool,
+    /// Shared by all of a destination: something is new for its checkpoint.
+    moved: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    lane: u64,
+    read: Cursor,
+    sent: Cursor,
+    acknowledged: Cursor,
+}
+
+impl Settled {
+    pub(super) fn new(container_id: &str, resume: Resume, moved: Arc<AtomicBool>) -> Self {
+        let Resume { floor, cursor } = resume;
+        let progress = Progress { lane: 0, read: cursor, sent: cursor, acknowledged: cursor };
+        Self {
+            container_id: container_id.to_owned(),
+            floor,
+            progress: Mutex::new(progress),
+            returns: AtomicBool::new(true),
+            moved,
+        }
+    }
+
+    /// The container whose log it is.
+    pub fn container_id(&self) -> &str {
+        &self.container_id
+    }
+
+    /// What a checkpoint keeps: the place up to which everything is acknowledged.
+    pub fn kept(&self) -> Resume {
+        Resume { floor: self.floor, cursor: self.cursor() }
+    }
+
+    /// The place up to which everything is acknowledged.
+    pub fn cursor(&self) -> Cursor {
+        lock(&self.progress).acknowledged
+    }
+
+    /// The place up to which everything was handed over.
+    pub fn read(&self) -> Resume {
+        Resume { floor: self.floor, cursor: lock(&self.progress).read }
+    }
+
+    /// Moves the acknowledged place over `lines`; behind them come `rest`, and then a line that
+    /// began at `open`.
+    pub fn advance(&self, lines: &[Line], rest: &[Line], open: Option<Timestamp>) {
+        lock(&self.progress).acknowledged.advance_over(lines, rest, open);
+        self.touch();
+    }
+
+    /// Notes that `lines` are on their way to the peer. Returns the place before them.
+    pub fn note_sent(&self, lines: &[Line], open: Option<Timestamp>) -> Cursor {
+        let mut progress = lock(&self.progress);
+        let before = progress.sent;
+        progress.sent.advance_over(lines, &[], open);
+        before
+    }
+
+    /// Whether what was read can be read again.
+    pub fn returns(&self) -> bool {
+        self.returns.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn never_returns(&self) {
+        self.returns.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_read(&self, lines: &[Line], open: Option<Timestamp>) {
+        lock(&self.progress).read.advance_over(lines, &[], open);
+    }
+
+    /// Goes back: everything behind `to` will be read again. Returns how far it was read before.
+    pub(super) fn rewind(&self, to: Cursor) -> Cursor {
+        let mut progress = lock(&self.progress);
+        let read = progress.read;
+        progress.read = to;
+        progress.sent = to;
+        progress.acknowledged = to;
+        drop(progress);
+        self.touch();
+        read
+    }
+
+    pub(super) fn lane(&self) -> u64 {
+        lock(&self.progress).lane
+    }
+
+    pub(super) fn opened(&self, lane: u64) {
+        lock(&self.progress).lane = lane;
+        self.touch();
+    }
+
+    pub(super) fn is_delivered(&self) -> bool {
+        let progress = lock(&self.progress);
+        progress.read == progress.acknowledged
+    }
+
+    fn touch(&self) {
+        self.moved.store(true, Ordering::Relaxed);
+    }
+}

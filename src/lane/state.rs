@@ -1,0 +1,260 @@
+//! What the lanes of one destination hold, under one lock: queues, turns, debts.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::settled::Settled;
+use super::{Picked, QUANTUM};
+use crate::metrics::{DestinationMetrics, DropReason};
+use crate::record::{Chunk, Container, Cursor, Loss};
+
+/// Lines of two streams, and lines of which pieces are held, may be out of order by this much.
+const DISORDER_NANOS: i64 = 2_000_000_000;
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) slots: HashMap<u64, Slot>,
+    /// Every log that is followed or was, by container id.
+    pub(super) known: BTreeMap<String, Known>,
+    pub(super) active: VecDeque<u64>,
+    pub(super) waiting: VecDeque<u64>,
+    pub(super) queued_bytes: usize,
+    pub(super) held_bytes: usize,
+    pub(super) next_id: u64,
+    pub(super) producers: usize,
+    pub(super) closed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) settled: Arc<Settled>,
+    /// The container was removed.
+    pub(super) gone: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) queue: VecDeque<Chunk>,
+    pub(super) deficit: usize,
+    pub(super) room: Arc<Notify>,
+    pub(super) rewind: Arc<Notify>,
+    pub(super) settled: Arc<Settled>,
+    pub(super) open: bool,
+    /// Bytes of lines that the reader has not seen the end of.
+    pub(super) held: usize,
+    /// The reader has yet to go back to here; what it still brings comes from behind it.
+    pub(super) rewound: Option<Cursor>,
+    pub(super) debt: Debt,
+    pub(super) lost: Option<Lost>,
+}
+
+/// Lines that were read, and given back to the log to be read again.
+#[derive(Debug, Default)]
+pub(super) struct Debt {
+    lines: u64,
+    until: Cursor,
+}
+
+/// Lines given up for want of room, and not announced yet.
+#[derive(Debug)]
+pub(super) struct Lost {
+    pub(super) loss: Loss,
+    pub(super) container: Arc<Container>,
+    /// Older than everything that waits; else newer.
+    pub(super) oldest: bool,
+}
+
+impl Slot {
+    pub(super) fn new(settled: Arc<Settled>) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            deficit: 0,
+            room: Arc::new(Notify::new()),
+            rewind: Arc::new(Notify::new()),
+            settled,
+            open: true,
+            held: 0,
+            rewound: None,
+            debt: Debt::default(),
+            lost: None,
+        }
+    }
+
+    /// What was given back and did not come again is lost.
+    pub(super) fn write_off(&mut self, metrics: &DestinationMetrics) {
+        let lines = std::mem::take(&mut self.debt.lines);
+        if lines > 0 {
+            metrics.dropped(DropReason::Rotated, lines, 0);
+            metrics.lines_in_flight.sub(signed(lines));
+        }
+    }
+
+    fn pay(&mut self, chunk: &Chunk, metrics: &DestinationMetrics) -> u64 {
+        let lines = chunk.lines().len() as u64;
+        if self.debt.lines == 0 || chunk.is_notice {
+            return lines;
+        }
+        let until = self.debt.until.latest().map_or(0, |time| time.nanos() + DISORDER_NANOS);
+        if chunk.lines().first().is_some_and(|line| line.time.nanos() > until) {
+            self.write_off(metrics);
+        }
+        let paid = lines.min(self.debt.lines);
+        self.debt.lines -= paid;
+        lines - paid
+    }
+}
+
+impl State {
+    /// Takes a chunk into a lane.
+    pub(super) fn push(&mut self, id: u64, chunk: Chunk, metrics: &DestinationMetrics) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        if !chunk.is_notice {
+            if slot.rewound.is_some() {
+                return;
+            }
+            slot.settled.note_read(chunk.lines(), chunk.open);
+        }
+        let lines = slot.pay(&chunk, metrics);
+        count_read(metrics, lines, &chunk);
+        self.queue(id, chunk);
+    }
+
+    /// Puts a chunk that is counted behind what waits in a lane.
+    pub(super) fn queue(&mut self, id: u64, chunk: Chunk) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        self.queued_bytes += chunk.weight();
+        let was_empty = slot.queue.is_empty();
+        slot.queue.push_back(chunk);
+        if was_empty {
+            self.active.push_back(id);
+        }
+    }
+
+    /// Takes about `want` bytes, lane by lane.
+    pub(super) fn pick(&mut self, want: usize, metrics: &DestinationMetrics) -> Vec<Picked> {
+        let mut picked = Vec::new();
+        let mut bytes = 0;
+        while bytes < want
+            && let Some(id) = self.active.pop_front()
+        {
+            let Some(slot) = self.slots.get_mut(&id) else { continue };
+            slot.deficit += QUANTUM;
+            if let Some(lost) = slot.lost.take_if(|lost| lost.oldest) {
+                let chunk = notice(&lost.loss, &lost.container, metrics);
+                picked.push(Picked { lane: id, chunk, settled: slot.settled.clone() });
+            }
+            while let Some(chunk) = slot.queue.front()
+                && chunk.weight() <= slot.deficit
+                && bytes < want
+            {
+                slot.deficit -= chunk.weight();
+                bytes += chunk.weight();
+                self.queued_bytes -= chunk.weight();
+                if let Some(chunk) = slot.queue.pop_front() {
+                    picked.push(Picked { lane: id, chunk, settled: slot.settled.clone() });
+                }
+            }
+            if slot.queue.is_empty() {
+                slot.deficit = 0;
+                slot.room.notify_one();
+                if !slot.open {
+                    self.slots.remove(&id);
+                }
+            } else {
+                // A lane that was cut short by the end of the batch keeps its turn's credit.
+                self.active.push_back(id);
+            }
+            // Going round again with larger deficits ends: a chunk's weight is bounded.
+        }
+        picked
+    }
+
+    /// Wakes as many of the lanes that wait as there is room for, first come: `free` bytes for
+    /// those that hold nothing, `shared` of them for all.
+    pub(super) fn wake(&mut self, mut free: usize, mut shared: usize) {
+        let slots = &self.slots;
+        self.waiting.retain(|id| {
+            let Some(slot) = slots.get(id) else { return false };
+            let room = if slot.queue.is_empty() { free } else { shared };
+            if room < QUANTUM {
+                return true;
+            }
+            slot.room.notify_one();
+            free -= QUANTUM;
+            shared = shared.saturating_sub(QUANTUM);
+            false
+        });
+    }
+
+    /// Removes the oldest of a lane, at least `bytes` of it or all.
+    pub(super) fn drop_oldest(&mut self, id: u64, bytes: usize) -> Vec<Chunk> {
+        let mut dropped = Vec::new();
+        let Some(slot) = self.slots.get_mut(&id) else { return dropped };
+        let mut freed = 0;
+        while freed < bytes
+            && let Some(chunk) = slot.queue.pop_front()
+        {
+            freed += chunk.weight();
+            dropped.push(chunk);
+        }
+        self.queued_bytes -= freed;
+        if slot.queue.is_empty() {
+            self.active.retain(|active| *active != id);
+        }
+        dropped
+    }
+
+    /// Empties a lane of what its log holds as well, and sends its reader back to `to`. `sent`
+    /// more lines were taken from it and are given up by the caller. False if nothing can return.
+    pub(super) fn rewind(&mut self, id: u64, to: Cursor, sent: u64) -> bool {
+        let Some(slot) = self.slots.get(&id) else { return false };
+        if !slot.open || !slot.settled.returns() {
+            return false;
+        }
+        let (notices, lines): (Vec<_>, Vec<_>) =
+            self.drop_oldest(id, usize::MAX).into_iter().partition(|chunk| chunk.is_notice);
+        if let Some(slot) = self.slots.get_mut(&id) {
+            let read = slot.settled.rewind(to);
+            if slot.debt.lines == 0 || slot.debt.until.latest() < read.latest() {
+                slot.debt.until = read;
+            }
+            slot.debt.lines += sent + lines.iter().map(|c| c.lines().len() as u64).sum::<u64>();
+            slot.rewound = Some(to);
+            slot.rewind.notify_one();
+        }
+        for chunk in notices {
+            self.queue(id, chunk);
+        }
+        true
+    }
+
+    /// Forgets the logs of containers that are gone and delivered.
+    pub(super) fn prune(&mut self) {
+        let slots = &self.slots;
+        self.known.retain(|_, known| {
+            let done = known.gone && known.settled.is_delivered();
+            !done || slots.get(&known.settled.lane()).is_some_and(|slot| slot.open)
+        });
+    }
+}
+
+/// What was lost, as the agent's own line, counted as read.
+pub(super) fn notice(loss: &Loss, container: &Container, metrics: &DestinationMetrics) -> Chunk {
+    let chunk = loss.announce(container);
+    count_read(metrics, chunk.lines().len() as u64, &chunk);
+    chunk
+}
+
+fn count_read(metrics: &DestinationMetrics, lines: u64, chunk: &Chunk) {
+    metrics.lines_in_flight.add(signed(lines));
+    metrics.lines_read.inc_by(lines);
+    if lines > 0 {
+        metrics.bytes_read.inc_by(chunk.text_bytes() as u64);
+    }
+}
+
+pub(super) fn signed(lines: u64) -> i64 {
+    i64::try_from(lines).unwrap_or(i64::MAX)
+}
