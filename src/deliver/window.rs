@@ -297,4 +297,6 @@ impl Window {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@ mod discovery;
 pub mod engine;
 mod follower;
 mod frames;
+#[cfg(test)]
+mod model;
 mod own;
 mod position;
 mod silence;
