@@ -49,6 +49,16 @@ pub enum Command {
         /// Where it listens; never the unspecified address.
         address: SocketAddr,
     },
+    /// Print the positions that are kept.
+    ShowCheckpoint {
+        /// Where they are kept.
+        folder: PathBuf,
+    },
+    /// Remove the positions that are kept.
+    ResetCheckpoint {
+        /// Where they are kept.
+        folder: PathBuf,
+    },
     /// Print this and end.
     Print(String),
 }
@@ -62,6 +72,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// Where lines come from.
     pub source: SourceChoice,
+    /// Where positions are kept over a restart; `None` for not at all.
+    pub state_dir: Option<PathBuf>,
     /// Resident bytes that the whole process aims for.
     pub memory_limit: u64,
     /// How the memory is split over the routes.
@@ -111,11 +123,18 @@ pub fn parse(env: &dyn Env, arguments: &[String]) -> Result<Command, Vec<Problem
     let (draft, more) = gather::draft(env, &arguments);
     problems.extend(more);
     if arguments.action == Action::Healthcheck {
-        let address = reachable(draft.http).map_err(|problem| problems.push(problem)).ok();
-        return match address {
-            Some(address) if problems.is_empty() => Ok(Command::Healthcheck { address }),
-            _ => Err(problems),
-        };
+        let address = reachable(draft.http).map(|address| Command::Healthcheck { address });
+        return alone(address, problems);
+    }
+    let folder = draft.state_dir.clone();
+    match arguments.action {
+        Action::ShowCheckpoint => {
+            return alone(kept(folder).map(|folder| Command::ShowCheckpoint { folder }), problems);
+        }
+        Action::ResetCheckpoint => {
+            return alone(kept(folder).map(|folder| Command::ResetCheckpoint { folder }), problems);
+        }
+        _ => {}
     }
     match complete(draft, env, &mut problems) {
         Some(config) if problems.is_empty() => Ok(match arguments.action {
@@ -124,6 +143,30 @@ pub fn parse(env: &dyn Env, arguments: &[String]) -> Result<Command, Vec<Problem
         }),
         _ => Err(problems),
     }
+}
+
+// A sub-command that asks for settings but not for routes.
+fn alone(
+    command: Result<Command, Problem>,
+    mut problems: Vec<Problem>,
+) -> Result<Command, Vec<Problem>> {
+    match command {
+        Ok(command) if problems.is_empty() => Ok(command),
+        Ok(_) => Err(problems),
+        Err(problem) => {
+            problems.push(problem);
+            Err(problems)
+        }
+    }
+}
+
+fn kept(folder: Option<PathBuf>) -> Result<PathBuf, Problem> {
+    folder.ok_or_else(|| {
+        Problem::new(
+            "checkpoint: DOWNSPOUT_STATE_DIR=off keeps no positions; set the folder that the \
+             agent uses",
+        )
+    })
 }
 
 fn version() -> String {
@@ -154,6 +197,7 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
         routes: routes?,
         metrics,
         source: source?,
+        state_dir: draft.state_dir,
         memory_limit: draft.memory_limit,
         plan: plan?,
         max_line_bytes: draft.max_line_bytes,

@@ -24,6 +24,8 @@ pub mod config;
 
 /// Pieces to whole lines: a state machine without I/O and without a clock.
 pub mod assemble;
+/// Positions that outlive the agent: cursors to one file, atomically, and back.
+pub mod checkpoint;
 /// One loop per destination: pick, encode, send, settle, reconnect.
 pub mod deliver;
 /// Lines to frames: RFC 5424, RFC 3164, raw, JSON, terminal.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use downspout::admin;
 use downspout::app;
+use downspout::checkpoint;
 use downspout::config::{self, Command, Config};
 use downspout::options::Problem;
 
@@ -25,6 +26,17 @@ fn main() -> ExitCode {
             }
             Err(problem) => complain(&[problem], 1),
         },
+        Ok(Command::ShowCheckpoint { folder }) => match checkpoint::show(&folder) {
+            Ok(shown) => {
+                let printed = print(&shown.text);
+                shown.flaw.map_or(printed, |flaw| complain(&[flaw], 1))
+            }
+            Err(problem) => complain(&[problem], 1),
+        },
+        Ok(Command::ResetCheckpoint { folder }) => match checkpoint::reset(&folder) {
+            Ok(text) => print(&text),
+            Err(problem) => complain(&[problem], 1),
+        },
         Ok(Command::Run(config)) => run(*config),
         Err(problems) => complain(&problems, UNUSABLE),
     }
@@ -40,7 +52,7 @@ fn run(config: Config) -> ExitCode {
 }
 
 /// At most two workers: one slow handshake stalls nobody, and an agent lives beside a workload.
-/// Blocking threads only resolve names.
+/// Blocking threads only resolve names and write the checkpoint.
 fn on_runtime<T>(future: impl Future<Output = T>) -> Result<T, Problem> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -53,6 +53,7 @@ pub struct Metrics {
     up: IntGaugeVec,
     stalled: IntGaugeVec,
     source: SourceMetrics,
+    checkpoint: CheckpointMetrics,
     tasks: TaskMetrics,
 }
 
@@ -141,6 +142,17 @@ pub struct SourceMetrics {
     pub source_up: IntGauge,
 }
 
+/// The counters of the checkpoint.
+#[derive(Debug, Clone)]
+pub struct CheckpointMetrics {
+    /// Checkpoints written.
+    pub saves: IntCounter,
+    /// Checkpoints that could not be written.
+    pub errors: IntCounter,
+    /// When the positions of the last one written were taken, in seconds since 1970; 0 before.
+    pub saved_timestamp: IntGauge,
+}
+
 /// The counters of the task set.
 #[derive(Debug, Clone)]
 pub struct TaskMetrics {
@@ -197,6 +209,12 @@ impl Metrics {
                 containers_missed: make.counter("containers_missed_total", "Gone too early")?,
                 source_up: make.gauge("source_up", "1 while the source can be read")?,
             },
+            checkpoint: CheckpointMetrics {
+                saves: make.counter("checkpoint_saves_total", "Checkpoints written")?,
+                errors: make.counter("checkpoint_errors_total", "Checkpoints not written")?,
+                saved_timestamp: make
+                    .gauge("checkpoint_saved_timestamp_seconds", "Unix time of the last one")?,
+            },
             tasks: TaskMetrics {
                 alive: make.gauge("tasks", "Tasks alive")?,
                 panics: make.counter("task_panics_total", "Tasks that panicked")?,
@@ -243,6 +261,11 @@ impl Metrics {
     /// Handles for the sources.
     pub fn source(&self) -> &SourceMetrics {
         &self.source
+    }
+
+    /// Handles for the checkpoint.
+    pub fn checkpoint(&self) -> &CheckpointMetrics {
+        &self.checkpoint
     }
 
     /// Handles for the task set.

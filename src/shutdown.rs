@@ -135,6 +135,18 @@ impl Tasks {
     }
 }
 
+/// Runs `work`, which blocks, on a thread beside the workers. A panic in it goes on in the caller.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only the end of the runtime cancels it, which ends the caller too.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 fn report_panic(name: &'static str, metrics: &TaskMetrics) {
     metrics.panics.inc();
     tracing::error!(task = name, "a task panicked: a bug in downspout; please report it");

@@ -20,7 +20,7 @@ use code::{Production, functions, paths};
 /// Every module and what it may import, in the order of `src/lib.rs`. An entry with `::` allows
 /// that one item. ARCHITECTURE.md shows this table; a failing test prints the block to paste.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("main", &["admin", "app", "config", "options::Problem"]),
+    ("main", &["admin", "app", "checkpoint", "config", "options::Problem"]),
     ("app", EVERYTHING),
     (
         "config",
@@ -37,6 +37,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("encode", &["options", "output::Carriage", "record"]),
     ("deliver", &["backoff", "encode", "lane", "metrics", "output", "record", "shutdown"]),
     ("output", &["metrics", "net", "options"]),
+    ("checkpoint", &["lane::Kept", "metrics", "options", "record", "shutdown"]),
     ("options", &[]),
     ("net", &["options"]),
     ("backoff", &[]),

@@ -25,16 +25,26 @@ pub(super) enum Action {
     Run,
     Check,
     Healthcheck,
+    ShowCheckpoint,
+    ResetCheckpoint,
     Reference,
     Version,
     Help,
 }
 
 /// The sub-commands and what they do.
-pub(super) const COMMANDS: [(&str, &str); 2] = [
+pub(super) const COMMANDS: [(&str, &str); 4] = [
     (
         "healthcheck",
         "Ask the running agent under DOWNSPOUT_HTTP whether it is well; for HEALTHCHECK.",
+    ),
+    (
+        "checkpoint show",
+        "Print the positions kept under DOWNSPOUT_STATE_DIR; an agent may run on them.",
+    ),
+    (
+        "checkpoint reset",
+        "Remove the positions kept under DOWNSPOUT_STATE_DIR; refused while an agent runs on them.",
     ),
     ("reference", "Print the reference of all variables and route options as Markdown."),
 ];
@@ -58,12 +68,20 @@ impl Arguments {
                 rest.by_ref().for_each(|uri| parsed.routes.push(uri.to_owned()));
             } else if argument.starts_with('-') {
                 parsed.flag(argument, &mut rest);
+            } else if argument == "checkpoint" {
+                parsed.checkpoint(rest.next_if(|next| !next.starts_with('-')));
             } else {
                 parsed.positional(argument);
             }
         }
-        if parsed.action == Action::Healthcheck && !parsed.routes.is_empty() {
-            parsed.problem("healthcheck takes no route URI; leave it out".into());
+        let alone = match parsed.action {
+            Action::Healthcheck => Some("healthcheck"),
+            Action::ShowCheckpoint => Some("checkpoint show"),
+            Action::ResetCheckpoint => Some("checkpoint reset"),
+            _ => None,
+        };
+        if let Some(command) = alone.filter(|_| !parsed.routes.is_empty()) {
+            parsed.problem(format!("{command} takes no route URI; leave it out"));
         }
         parsed
     }
@@ -83,6 +101,18 @@ impl Arguments {
                      syslog+tcp://logs.example.com:514"
                 ));
             }
+        }
+    }
+
+    fn checkpoint(&mut self, what: Option<&str>) {
+        match what {
+            Some("show") => self.act(Action::ShowCheckpoint),
+            Some("reset") => self.act(Action::ResetCheckpoint),
+            Some(other) => {
+                let other = other.escape_debug();
+                self.problem(format!("unknown command 'checkpoint {other}'; write show or reset"));
+            }
+            None => self.problem("checkpoint needs a word more; write show or reset".into()),
         }
     }
 

@@ -38,6 +38,7 @@ pub(crate) struct Draft {
     pub(crate) overflow: Option<Overflow>,
     pub(crate) probe_after: Duration,
     pub(crate) follow_shipped: bool,
+    pub(crate) state_dir: Option<PathBuf>,
     pub(crate) memory_limit: u64,
     pub(crate) max_line_bytes: usize,
     pub(crate) shutdown_timeout: Duration,
@@ -147,6 +148,16 @@ pub(super) fn shipped_drivers(draft: &mut Draft, text: &str) -> Result<(), Strin
         "skip" => false,
         "follow" => true,
         _ => return Err("expected skip or follow".into()),
+    };
+    Ok(())
+}
+
+// A relative path would hide a misspelt `off`.
+pub(super) fn state_dir(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.state_dir = match text {
+        "off" => None,
+        path if Path::new(path).is_absolute() => Some(path.into()),
+        _ => return Err("expected an absolute path such as /var/lib/downspout, or off".into()),
     };
     Ok(())
 }

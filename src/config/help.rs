@@ -13,7 +13,7 @@ const HEAD: &str = "\
 downspout ships the logs of all containers of a Docker host.
 
 Usage: downspout [FLAGS] [URI…]
-       downspout healthcheck | reference
+       downspout healthcheck | checkpoint show | checkpoint reset | reference
 
 Examples:
   downspout                                               print all lines on this terminal

@@ -101,6 +101,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     row("DOWNSPOUT_SHIPPED_DRIVERS", "skip", "skip|follow", draft::shipped_drivers,
         "Containers whose own log driver already ships: awslogs, etwlogs, fluentd, gcplogs, \
          gelf, logentries, splunk, syslog."),
+    row("DOWNSPOUT_STATE_DIR", "/var/lib/downspout", "path|off", draft::state_dir,
+        "Folder that keeps how far each log was delivered, so that a restart goes on there; mount a \
+         volume at it. One agent at a time; off keeps nothing."),
     row("DOWNSPOUT_MEMORY_LIMIT", "64MiB", "bytes", draft::memory_limit,
         "Resident memory that the whole process aims for, 16MiB or more."),
     row("DOWNSPOUT_MAX_LINE_BYTES", "1MiB", "bytes", draft::max_line_bytes,

@@ -54,6 +54,7 @@ fn without_any_setting_docker_goes_to_standard_output() {
         probe_after: Duration::from_secs(45),
         follow_shipped: false,
     }));
+    assert_eq!(config.state_dir, Some("/var/lib/downspout".into()));
     assert_eq!(config.memory_limit, 64 << 20);
     assert_eq!(config.max_line_bytes, 1 << 20);
     assert_eq!(config.shutdown_timeout, Duration::from_secs(8));
@@ -73,9 +74,12 @@ fn every_variable_reaches_its_field() {
             ("DOWNSPOUT_HTTP", "[::1]:0"),
             ("DOWNSPOUT_LOG_LEVEL", "Debug"),
             ("DOWNSPOUT_SOURCE", "replay:/a/b"),
+            ("DOWNSPOUT_STATE_DIR", "/state"),
         ],
         &[],
     );
+    assert_eq!(config.state_dir, Some("/state".into()));
+    assert_eq!(run(&[], &["--state-dir=off"]).state_dir, None);
     assert_eq!((config.memory_limit, config.plan.limit), (32 << 20, 32 << 20));
     assert_eq!(config.max_line_bytes, 4096);
     assert_eq!(config.shutdown_timeout, Duration::from_millis(500));
@@ -332,6 +336,32 @@ fn no_error_shows_a_secret() {
             }
         }
     }
+}
+
+#[test]
+fn the_checkpoint_is_shown_and_reset_where_the_agent_keeps_it() {
+    let folder = |pairs: &[(&str, &str)], word: &str| match parse(
+        &variables(pairs),
+        &words(&["checkpoint", word]),
+    ) {
+        Ok(Command::ShowCheckpoint { folder }) => ("show", folder),
+        Ok(Command::ResetCheckpoint { folder }) => ("reset", folder),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(folder(&[], "show"), ("show", "/var/lib/downspout".into()));
+    // A route that can never work does not hinder them.
+    let agents = [("DOWNSPOUT_STATE_DIR", "/state"), ("DOWNSPOUT_ROUTES", "nonsense://x")];
+    assert_eq!(folder(&agents, "reset"), ("reset", "/state".into()));
+    let off = problems(&[("DOWNSPOUT_STATE_DIR", "off")], &["checkpoint", "show"]);
+    assert!(off[0].starts_with("checkpoint: DOWNSPOUT_STATE_DIR=off"), "{off:?}");
+    let found = |arguments: &[&str]| problems(&[], arguments);
+    assert_eq!(found(&["checkpoint"]), ["checkpoint needs a word more; write show or reset"]);
+    let unknown = "unknown command 'checkpoint wipe'; write show or reset";
+    assert_eq!(found(&["checkpoint", "wipe"]), [unknown]);
+    let route = "checkpoint reset takes no route URI; leave it out";
+    assert_eq!(found(&["checkpoint", "reset", "stdout://"]), [route]);
+    let relative = problems(&[("DOWNSPOUT_STATE_DIR", "of")], &[]);
+    assert!(relative[0].contains("expected an absolute path"), "{relative:?}");
 }
 
 #[test]

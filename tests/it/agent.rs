@@ -153,6 +153,7 @@ fn help_names_every_variable_and_version_the_version() {
         "DOWNSPOUT_SHUTDOWN_TIMEOUT",
         "DOWNSPOUT_BACKOFF_MAX",
         "DOWNSPOUT_HTTP",
+        "DOWNSPOUT_STATE_DIR",
         "DOWNSPOUT_LOG_LEVEL",
     ] {
         assert!(help.stdout.contains(variable), "{variable} is not in\n{}", help.stdout);

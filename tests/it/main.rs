@@ -25,6 +25,7 @@
 
 mod agent;
 mod bytes;
+mod checkpoint;
 mod drivers;
 mod engine_faults;
 mod fakes;

@@ -20,11 +20,15 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// An empty environment, but for an HTTP port of its own and a known host name.
+    /// An empty environment, but for an HTTP port of its own, a known host name, and no positions
+    /// from or for another run.
     pub fn new() -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_downspout"));
         command.env_clear();
-        Self { command }.env("DOWNSPOUT_HTTP", "127.0.0.1:0").env("DOWNSPOUT_HOSTNAME", HOST)
+        Self { command }
+            .env("DOWNSPOUT_HTTP", "127.0.0.1:0")
+            .env("DOWNSPOUT_HOSTNAME", HOST)
+            .env("DOWNSPOUT_STATE_DIR", "off")
     }
 
     /// An agent that ships the numbered lines of a file and exits.

@@ -1,0 +1,111 @@
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::checkpoint::model::{Fault, Model};
+use crate::checkpoint::{format, store};
+use crate::lane::Kept;
+use crate::metrics::Metrics;
+use crate::shutdown::Tasks;
+
+/// A writer on a model disk, and what it will be told has moved.
+struct Bench {
+    model: Model,
+    moved: Arc<Mutex<Option<Snapshot>>>,
+    metrics: Metrics,
+    tasks: Tasks,
+    stop: Stop,
+}
+
+fn snapshot(since: i64) -> Snapshot {
+    let since = Timestamp::from_nanos(since);
+    [("a".to_owned(), Kept { since, ..Kept::default() })].into()
+}
+
+impl Bench {
+    fn new(fault: Fault) -> Self {
+        let (model, metrics) = (Model::default(), Metrics::new());
+        let opened = Store::on(Path::new("/state"), Box::new(model.clone())).unwrap();
+        model.set(fault);
+        let moved = Arc::new(Mutex::new(None::<Snapshot>));
+        let source = moved.clone();
+        let take = move || source.lock().unwrap().take();
+        let writer = Writer::new(opened.store, take, metrics.checkpoint().clone());
+        let (tasks, stop) = (Tasks::new(metrics.tasks().clone()), Stop::new());
+        tasks.spawn("checkpoint", writer.run(stop.clone()));
+        Self { model, moved, metrics, tasks, stop }
+    }
+
+    fn move_to(&self, since: i64) {
+        *self.moved.lock().unwrap() = Some(snapshot(since));
+    }
+
+    fn kept(&self) -> Option<Snapshot> {
+        self.model.content(store::CHECKPOINT).map(|bytes| format::read(&bytes).snapshot)
+    }
+
+    /// Lets paused time run until the writer has got there.
+    async fn until(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
+        let wait = async {
+            while !wanted(self) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(10), wait).await.expect(what);
+    }
+
+    fn counts(&self) -> (u64, u64) {
+        let of = self.metrics.checkpoint();
+        (of.saves.get(), of.errors.get())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_moved_is_saved_and_what_did_not_is_not_written() {
+    let bench = Bench::new(Fault::None);
+    bench.move_to(1);
+    bench.until("saved", |bench| bench.kept() == Some(snapshot(1))).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(bench.counts(), (1, 0));
+    bench.move_to(2);
+    bench.until("saved", |bench| bench.kept() == Some(snapshot(2))).await;
+    bench.until("counted", |bench| bench.counts() == (2, 0)).await;
+    assert!(bench.metrics.checkpoint().saved_timestamp.get() > 1_600_000_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_for_the_last_save() {
+    let bench = Bench::new(Fault::None);
+    bench.move_to(1);
+    bench.until("saved", |bench| bench.counts() == (1, 0)).await;
+    bench.move_to(2);
+    bench.stop.quit();
+    bench.tasks.finished().await;
+    assert_eq!(bench.kept(), Some(snapshot(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_saved_is_saved_once_there_is_room() {
+    let bench = Bench::new(Fault::StaysFull { after: 0 });
+    bench.move_to(1);
+    bench.until("tried again and again", |bench| bench.counts().1 >= 3).await;
+    assert_eq!(bench.kept(), None);
+    assert_eq!(bench.metrics.checkpoint().saved_timestamp.get(), 0);
+    // Nothing moves any more, and still it is saved.
+    bench.model.set(Fault::None);
+    bench.until("saved", |bench| bench.counts().0 == 1).await;
+    assert_eq!(bench.kept(), Some(snapshot(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_moved_during_an_outage_replaces_what_could_not_be_saved() {
+    let bench = Bench::new(Fault::StaysFull { after: 0 });
+    bench.move_to(1);
+    bench.until("tried", |bench| bench.counts().1 >= 1).await;
+    bench.move_to(2);
+    bench.until("tried with the newer", |bench| bench.moved.lock().unwrap().is_none()).await;
+    bench.model.set(Fault::None);
+    bench.stop.quit();
+    bench.tasks.finished().await;
+    assert_eq!(bench.kept(), Some(snapshot(2)));
+}
