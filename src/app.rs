@@ -1,6 +1,7 @@
 //! Wires the stages once: build, run, stop in reverse. The only module that knows all of them.
 
 mod check;
+mod positions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +11,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::admin::{Admin, AdminError};
 use crate::config::{Config, SourceChoice};
 use crate::deliver::{Delivery, Parts};
-use crate::lane::{Kept, Lanes};
+use crate::lane::Lanes;
 use crate::options::Problem;
-use crate::record::Timestamp;
 use crate::shutdown::{Stop, Tasks};
 use crate::source::docker::Docker;
 use crate::source::replay::Replay;
 use crate::source::{Feed, Intake, Source};
 
 pub use check::{Report, check};
+use positions::Positions;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,7 @@ struct App {
     destinations: Tasks,
     beside: Tasks,
     lanes: Vec<Arc<Lanes>>,
+    positions: Positions,
     shutdown_timeout: Duration,
 }
 
@@ -75,12 +77,19 @@ impl App {
             tracing::info!(address = %admin.address(), "listening for health checks and scrapes");
             beside.spawn("admin", admin.serve(beside.clone(), stop.clone()));
         }
+        let mut positions = match &config.source {
+            SourceChoice::Docker(_) => {
+                Positions::open(config.state_dir.as_deref()).map_err(|problem| vec![problem])?
+            }
+            SourceChoice::Replay(..) => Positions::default(),
+        };
         let mut lanes = Vec::new();
         for (route, share) in config.routes.into_iter().zip(&config.plan.destinations) {
             tracing::info!(destination = %route.name, "route");
+            let name = route.name.clone();
             let lane = Lanes::new(
                 usize::try_from(share.lanes).unwrap_or(usize::MAX),
-                Kept { since: Timestamp::now(), ..Kept::default() },
+                positions.of(&route.name),
                 metrics.destination(&route.name),
             );
             let delivery = Delivery::new(Parts {
@@ -93,8 +102,10 @@ impl App {
                 backoff_max: config.backoff_max,
             });
             destinations.spawn("deliver", delivery.run(stop.clone()));
+            positions.watch(name, lane.clone());
             lanes.push(lane);
         }
+        positions.keep(&metrics);
         let feed = Feed {
             intakes: lanes.iter().map(|lanes| Intake::new(lanes.clone())).collect(),
             tasks: sources.clone(),
@@ -110,7 +121,7 @@ impl App {
         };
         sources.spawn("source", source.run(feed));
         let shutdown_timeout = config.shutdown_timeout;
-        Ok(Self { stop, sources, destinations, beside, lanes, shutdown_timeout })
+        Ok(Self { stop, sources, destinations, beside, lanes, positions, shutdown_timeout })
     }
 
     /// Waits for the end of the sources or for a signal, then stops the stages in the order in
@@ -133,17 +144,26 @@ impl App {
             }
         };
         self.stop.quit();
-        // What is left has nothing to wait for any more; a task that hangs must not hang the end.
-        let rest = async {
-            self.destinations.finished().await;
-            self.beside.finished().await;
-        };
-        if tokio::time::timeout(Duration::from_secs(1), rest).await.is_err() {
+        self.end().await;
+        tracing::info!(?ended, "downspout has stopped");
+        ended
+    }
+
+    /// What is left has nothing to wait for any more; a task that hangs must not hang the end.
+    async fn end(&self) {
+        let within = |millis| Duration::from_millis(millis);
+        let destinations = tokio::time::timeout(within(500), self.destinations.finished()).await;
+        // What the destinations have settled is what the next run starts from.
+        if tokio::time::timeout(within(1000), self.positions.save()).await.is_err() {
+            tracing::warn!(
+                "the disk did not take the checkpoint in time; some lines will come twice"
+            );
+        }
+        let beside = tokio::time::timeout(within(200), self.beside.finished()).await;
+        if destinations.is_err() || beside.is_err() {
             let tasks = self.destinations.alive() + self.beside.alive();
             tracing::warn!(tasks, "tasks did not end in time");
         }
-        tracing::info!(?ended, "downspout has stopped");
-        ended
     }
 
     async fn drain(&self) {
