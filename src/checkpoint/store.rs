@@ -53,6 +53,7 @@ impl Store {
             Err(Refusal::Unusable(error)) => Err(error),
             Ok(()) => store.try_writing(),
         };
+        let is_writable = writable.is_ok();
         if let Err(error) = writable {
             notes.push(format!(
                 "positions are not kept over a restart: {error}; mount a volume at {} that can be \
@@ -60,7 +61,7 @@ impl Store {
                 folder.display()
             ));
         }
-        let snapshot = store.load(&mut notes);
+        let snapshot = store.load(is_writable, &mut notes);
         Ok(Opened { store, snapshot, notes })
     }
 
@@ -107,14 +108,16 @@ impl Store {
         self.disk.remove(NEW)
     }
 
-    fn load(&self, notes: &mut Vec<String>) -> Snapshot {
+    fn load(&self, is_writable: bool, notes: &mut Vec<String>) -> Snapshot {
         let path = self.folder.join(CHECKPOINT);
         let bytes = match self.disk.read(CHECKPOINT) {
             Ok(bytes) => bytes,
             Err(error) if is_missing(&error) => return Snapshot::default(),
             Err(error) => {
                 // Not to be overwritten by the next save: perhaps it can be read another day.
-                self.disk.rename(CHECKPOINT, DAMAGED).ok();
+                if is_writable {
+                    self.disk.rename(CHECKPOINT, DAMAGED).ok();
+                }
                 notes.push(format!(
                     "{error}; this start is a first start, and what was printed since the last \
                      one is not shipped; {DAMAGED} beside it keeps the file, if it could be moved"
@@ -123,14 +126,19 @@ impl Store {
             }
         };
         let reading = format::read(&bytes);
-        if !reading.intact() {
-            // A copy: the file itself stays until a whole one takes its place.
-            if self.disk.create(DAMAGED).and_then(|mut copy| copy.write(&bytes)).is_err() {
-                self.disk.remove(DAMAGED).ok();
-            }
+        if is_writable && !reading.intact() {
+            self.copy_aside(&bytes);
         }
         notes.extend(flaws(&path, &reading));
         reading.snapshot
+    }
+
+    // A copy: the file itself stays until a whole one takes its place.
+    fn copy_aside(&self, bytes: &[u8]) {
+        if self.disk.create(DAMAGED).and_then(|mut copy| copy.write(bytes)).is_err() {
+            // Half a copy helps nobody, and a full disk wants its room back.
+            self.disk.remove(DAMAGED).ok();
+        }
     }
 }
 
@@ -144,7 +152,7 @@ pub(super) fn flaws(path: &Path, reading: &Reading) -> Option<String> {
         return Some(format!(
             "{path} is damaged ({lost} lines unreadable{end}): {logs} positions are undamaged and \
              kept; the other logs are shipped again from when their destination was first shipped \
-             to; the agent copies the file to {DAMAGED} beside it and writes a new one"
+             to, and a destination of which nothing is left begins anew; the agent copies the file to {DAMAGED} beside it and writes a new one"
         ));
     }
     let version = reading.version.filter(|version| *version > VERSION)?;

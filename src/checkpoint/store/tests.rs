@@ -193,6 +193,25 @@ fn a_folder_that_cannot_be_made_costs_positions_not_the_start() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_written_is_read_and_its_lock_respected() {
+    let top = tempfile::tempdir().unwrap();
+    let damaged = format::text(&snapshot(4)).replace("end", "END");
+    std::fs::write(top.path().join(CHECKPOINT), damaged).unwrap();
+    // Can be opened and locked but not written, as a file of a read-only volume; for root too.
+    let lock = top.path().join("lock");
+    std::fs::create_dir(&lock).unwrap();
+    let mut opened = really(top.path());
+    assert_eq!(opened.snapshot, snapshot(4));
+    assert!(opened.notes[0].contains("positions are not kept"), "{:?}", opened.notes);
+    assert!(opened.notes[1].contains("is damaged"), "{:?}", opened.notes);
+    opened.store.save(&snapshot(5)).unwrap_err();
+    assert!(!top.path().join(DAMAGED).exists() && !top.path().join(NEW).exists());
+    let other = std::fs::File::open(&lock).unwrap();
+    other.try_lock().unwrap();
+    Store::open(top.path()).unwrap_err();
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_set_aside_and_the_next_one_is_written() {
     let top = tempfile::tempdir().unwrap();
     // What a container runtime makes of a mount whose file is missing.

@@ -1,3 +1,6 @@
+//! On paused time. Oracle: what the model disk holds, the counters, and our own log.
+
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -108,4 +111,43 @@ async fn what_moved_during_an_outage_replaces_what_could_not_be_saved() {
     bench.stop.quit();
     bench.tasks.finished().await;
     assert_eq!(bench.kept(), Some(snapshot(2)));
+}
+
+/// Our own log, as long as the guard lives, on this thread.
+fn captured() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let sink = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || Sink(sink.clone())).finish();
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_logged_once_and_its_end() {
+    let (log, _guard) = captured();
+    let count = |what: &str| {
+        let text = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        text.matches(what).count()
+    };
+    let bench = Bench::new(Fault::StaysFull { after: 0 });
+    for outage in 1..=2 {
+        bench.model.set(Fault::StaysFull { after: 0 });
+        bench.move_to(1);
+        let errors = bench.counts().1;
+        bench.until("tried again", |bench| bench.counts().1 >= errors + 3).await;
+        assert_eq!(count("cannot write the checkpoint"), outage);
+        assert_eq!(count("positions are kept again"), outage - 1);
+        bench.model.set(Fault::None);
+        let wanted = u64::try_from(outage).unwrap();
+        bench.until("saved", |bench| bench.counts().0 == wanted).await;
+        assert_eq!(count("positions are kept again"), outage);
+    }
 }
