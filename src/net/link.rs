@@ -1,8 +1,9 @@
 //! A byte stream to a peer that says how far the peer has it, and notices at once when the peer
-//! leaves: whatever the peer sends is read and thrown away, so that its end is never overlooked.
-//! Never connects again, and never keeps a byte that was sent.
+//! leaves: whatever the peer sends is read, and kept for who listens or thrown away, so that its
+//! end is never overlooked. Never connects again, and never keeps a byte that was sent.
 
 mod doubt;
+mod heard;
 mod ledger;
 mod pipe;
 mod watch;
@@ -20,6 +21,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
 use super::{kernel, tls};
+use heard::Heard;
 use ledger::Ledger;
 pub use pipe::Counted;
 use pipe::Pipe;
@@ -61,6 +63,7 @@ pub struct Link {
     sent: u64,
     settled: u64,
     watch: Option<Watch>,
+    heard: Option<Heard>,
     goodbye: Option<Pin<Box<Sleep>>>,
     leaving: bool,
     end: Option<Broken>,
@@ -90,12 +93,21 @@ impl Link {
             sent: 0,
             settled: 0,
             watch,
+            heard: None,
             goodbye: None,
             leaving: false,
             end: None,
         };
         link.sample();
         link
+    }
+
+    /// The same link, keeping what the peer says for `take_heard`. More than `limit_bytes` that
+    /// nobody has taken end it.
+    #[must_use]
+    pub fn listening(mut self, limit_bytes: usize) -> Self {
+        self.heard = Some(Heard::new(limit_bytes));
+        self
     }
 
     /// Hands all bytes to the kernel; waits while it takes no more. Dropped midway, it leaves the
@@ -123,6 +135,32 @@ impl Link {
             self.sample();
         }
         self.settled
+    }
+
+    /// Bytes given to `send` that the peer does not have yet.
+    pub fn in_transit(&mut self) -> u64 {
+        self.sent - self.settled()
+    }
+
+    /// Waits until the peer has said something, or the link ends. What it said before its end
+    /// comes first. Dropped midway, it loses nothing.
+    pub async fn hears(&mut self) -> Result<(), Broken> {
+        loop {
+            let wait = (self.in_transit() > 0).then_some(BLOCKED_PAUSE);
+            tokio::select! {
+                biased;
+                outcome = poll_fn(|cx| self.poll_heard(cx)) => return outcome,
+                () = pause(wait) => {}
+            }
+        }
+    }
+
+    /// Shows what the peer has said and nobody has taken yet, and forgets it.
+    pub fn take_heard<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
+        match &mut self.heard {
+            Some(heard) => heard.take(look),
+            None => look(&[]),
+        }
     }
 
     /// What would be in doubt if the peer ended abnormally now.
@@ -169,16 +207,10 @@ impl Link {
 
     /// The end, if it comes within `limit`; without a limit, waits for it.
     async fn ended_within(&mut self, limit: Option<Duration>) -> Option<Broken> {
-        let wait = async {
-            match limit {
-                Some(limit) => sleep(limit).await,
-                None => pending().await,
-            }
-        };
         tokio::select! {
             biased;
             end = poll_fn(|cx| self.poll_end(cx)) => Some(end),
-            () = wait => None,
+            () = pause(limit) => None,
         }
     }
 
@@ -218,6 +250,14 @@ impl Link {
         Poll::Ready(Err(self.ends(end)))
     }
 
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let end = self.poll_end(cx);
+        if self.heard.as_ref().is_some_and(|heard| !heard.is_empty()) {
+            return Poll::Ready(Ok(()));
+        }
+        end.map(Err)
+    }
+
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
         if let Some(end) = &self.end {
             return Poll::Ready(end.clone());
@@ -226,7 +266,7 @@ impl Link {
         Poll::Ready(self.ends(end))
     }
 
-    /// Reads and throws away until the peer ends: in order, or with an error.
+    /// Reads until the peer ends: in order, or with an error.
     fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [0; 2048];
         while self.goodbye.is_none() {
@@ -234,6 +274,8 @@ impl Link {
             ready!(Pin::new(&mut self.pipe).poll_read(cx, &mut buf))?;
             if buf.filled().is_empty() {
                 self.goodbye = Some(Box::pin(sleep(GOODBYE_GRACE)));
+            } else if let Some(heard) = &mut self.heard {
+                heard.keep(buf.filled())?;
             }
         }
         loop {
@@ -299,6 +341,13 @@ impl Link {
         if self.watch.as_mut().is_some_and(lost) {
             self.note(Err(io::ErrorKind::TimedOut.into()));
         }
+    }
+}
+
+async fn pause(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => sleep(limit).await,
+        None => pending().await,
     }
 }
 

@@ -32,6 +32,7 @@ mod image;
 mod lives;
 mod outputs;
 mod receivers;
+mod relp;
 mod stalls;
 mod support;
 mod tcp_faults;
