@@ -4,6 +4,8 @@
 mod frame;
 mod session;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -1,6 +1,9 @@
 //! One RELP session from the client's side: which commands wait for an answer, and how far the
 //! messages are accepted. No I/O and no clock.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use super::frame::{self, Frame, LAST_TXNR};
