@@ -102,14 +102,6 @@ impl Link {
         link
     }
 
-    /// The same link, keeping what the peer says for `take_heard`. More than `limit_bytes` that
-    /// nobody has taken end it.
-    #[must_use]
-    pub fn listening(mut self, limit_bytes: usize) -> Self {
-        self.heard = Some(Heard::new(limit_bytes));
-        self
-    }
-
     /// Hands all bytes to the kernel; waits while it takes no more. Dropped midway, it leaves the
     /// stream cut at an unknown place.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Broken> {
@@ -140,27 +132,6 @@ impl Link {
     /// Bytes given to `send` that the peer does not have yet.
     pub fn in_transit(&mut self) -> u64 {
         self.sent - self.settled()
-    }
-
-    /// Waits until the peer has said something, or the link ends. What it said before its end
-    /// comes first. Dropped midway, it loses nothing.
-    pub async fn hears(&mut self) -> Result<(), Broken> {
-        loop {
-            let wait = (self.in_transit() > 0).then_some(BLOCKED_PAUSE);
-            tokio::select! {
-                biased;
-                outcome = poll_fn(|cx| self.poll_heard(cx)) => return outcome,
-                () = pause(wait) => {}
-            }
-        }
-    }
-
-    /// Shows what the peer has said and nobody has taken yet, and forgets it.
-    pub fn take_heard<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
-        match &mut self.heard {
-            Some(heard) => heard.take(look),
-            None => look(&[]),
-        }
     }
 
     /// What would be in doubt if the peer ended abnormally now.
@@ -248,14 +219,6 @@ impl Link {
             Err(error) => Err(error),
         };
         Poll::Ready(Err(self.ends(end)))
-    }
-
-    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        let end = self.poll_end(cx);
-        if self.heard.as_ref().is_some_and(|heard| !heard.is_empty()) {
-            return Poll::Ready(Ok(()));
-        }
-        end.map(Err)
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {

@@ -153,7 +153,9 @@ fn f18_a_server_that_refuses_everything_costs_nothing_but_time() {
     agent.feed(&expected.replay());
     server.wait_connections(6);
     server.refuse(None);
-    server.inbox.wait_complete(&expected, SOON).assert_complete();
+    // The server may change its mind within a session: it then gets again what it took already.
+    let tally = server.inbox.wait_complete(&expected, SOON);
+    assert!(tally.garbled.is_empty() && tally.repeated <= WINDOW, "{tally}");
     agent.assert_balance(&server.route());
     assert_eq!(agent.metrics().of("lines_dropped_total", &server.route()), 0);
     agent.end_of_input();

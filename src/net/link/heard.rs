@@ -1,6 +1,49 @@
-//! What a peer has said and nobody has taken yet. Never more than its limit.
+//! What a peer says, for protocols in which it answers. Never keeps more than its limit.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::{Context, Poll};
+
+use super::{BLOCKED_PAUSE, Broken, Link, pause};
+
+impl Link {
+    /// The same link, keeping what the peer says for `take_heard`. More than `limit_bytes` that
+    /// nobody has taken end it.
+    #[must_use]
+    pub fn listening(mut self, limit_bytes: usize) -> Self {
+        self.heard = Some(Heard { bytes: Vec::new(), limit_bytes });
+        self
+    }
+
+    /// Waits until the peer has said something, or the link ends. What it said before its end
+    /// comes first. Dropped midway, it loses nothing.
+    pub async fn hears(&mut self) -> Result<(), Broken> {
+        loop {
+            let wait = (self.in_transit() > 0).then_some(BLOCKED_PAUSE);
+            tokio::select! {
+                biased;
+                outcome = poll_fn(|cx| self.poll_heard(cx)) => return outcome,
+                () = pause(wait) => {}
+            }
+        }
+    }
+
+    /// Shows what the peer has said and nobody has taken yet, and forgets it.
+    pub fn take_heard<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
+        let Some(heard) = &mut self.heard else { return look(&[]) };
+        let seen = look(&heard.bytes);
+        heard.bytes.clear();
+        seen
+    }
+
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let end = self.poll_end(cx);
+        if self.heard.as_ref().is_some_and(|heard| !heard.bytes.is_empty()) {
+            return Poll::Ready(Ok(()));
+        }
+        end.map(Err)
+    }
+}
 
 /// Bytes from the peer.
 #[derive(Debug)]
@@ -10,16 +53,6 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// Nothing heard yet.
-    pub(super) fn new(limit_bytes: usize) -> Self {
-        Self { bytes: Vec::new(), limit_bytes }
-    }
-
-    /// True if there is nothing to take.
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     /// Keeps more bytes, unless that were too many.
     pub(super) fn keep(&mut self, bytes: &[u8]) -> io::Result<()> {
         let limit = self.limit_bytes;
@@ -29,12 +62,5 @@ impl Heard {
         }
         self.bytes.extend_from_slice(bytes);
         Ok(())
-    }
-
-    /// Shows all bytes and forgets them.
-    pub(super) fn take<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
-        let result = look(&self.bytes);
-        self.bytes.clear();
-        result
     }
 }
