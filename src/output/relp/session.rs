@@ -14,6 +14,9 @@ const OFFERS: &[u8] = b"relp_version=0\nrelp_software=downspout\ncommands=syslog
 /// Most bytes of a server's own words that are repeated.
 const SHOWN_BYTES: usize = 200;
 
+/// What to do about a server that does not know what we want.
+pub(super) const CURE: &str = "check that this is its RELP port, and whether it wants TLS";
+
 /// A client's session. Positions are bytes of messages, counted from 0.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -123,9 +126,9 @@ impl Session {
         self.settled
     }
 
-    /// Whether the server has let us in.
-    pub(super) fn is_open(&self) -> bool {
-        self.state == State::Open
+    /// Whether the server has yet to let us in.
+    pub(super) fn is_opening(&self) -> bool {
+        self.state == State::Opening
     }
 
     /// Whether the server has agreed to the end.
@@ -263,10 +266,7 @@ impl Session {
 }
 
 fn not_relp(what: &str) -> End {
-    End::Broken(format!(
-        "the server does not speak RELP: {what}; check that this is its RELP port, and whether it \
-         wants TLS"
-    ))
+    End::Broken(format!("the server does not speak RELP: {what}; {CURE}"))
 }
 
 /// The status code of an answer, the words after it, and the lines after those.

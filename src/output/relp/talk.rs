@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::frame::DATA_LIMIT_BYTES;
-use super::session::{End, Session};
+use super::session::{CURE, End, Session};
 use crate::net::link::{Broken, Link};
 use crate::output::Frames;
 
@@ -55,7 +55,7 @@ impl Talk {
         let mut talk = Self { link, session, limits, out, since, in_transit: 0, end: None };
         let opened = timeout(limit, async {
             talk.flush().await?;
-            while !talk.session.is_open() {
+            while talk.session.is_opening() {
                 talk.listen().await?;
             }
             Ok(())
@@ -63,10 +63,7 @@ impl Talk {
         match opened.await {
             Ok(Ok(())) => Ok(talk),
             Ok(Err(End::Broken(why) | End::Refused { why, .. })) => Err(why),
-            Err(_) => Err(format!(
-                "no answer to RELP's open within {limit:.1?}; check that this is a RELP port, and \
-                 whether it wants TLS"
-            )),
+            Err(_) => Err(format!("no answer to RELP's open within {limit:.1?}; {CURE}")),
         }
     }
 
@@ -189,6 +186,7 @@ impl Talk {
         }
         let why = match self.session.refusal() {
             Some(words) => format!("{}, having refused a message: {words}", broken.why),
+            None if self.session.is_opening() => format!("{}; {CURE}", broken.why),
             None => broken.why,
         };
         self.ends(End::Broken(why))

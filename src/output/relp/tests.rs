@@ -289,7 +289,7 @@ async fn a_session_that_does_not_open_says_why_and_is_tried_again() {
     for (words, part) in [
         (Some("1 rsp 8 500 full\n"), "500 full"),
         (Some("220 mail.example.com ESMTP\r\n"), "does not speak RELP"),
-        (Some(""), "closed the connection"),
+        (Some(""), "closed the connection; check that"),
         (None, "no answer to RELP's open within 300"),
     ] {
         let (opened, _peer) = tokio::join!(output.connect(), async {

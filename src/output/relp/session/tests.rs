@@ -34,9 +34,9 @@ fn a_session_opens_carries_messages_and_closes() {
     let mut session = Session::begin(&mut out);
     let offers = "relp_version=0\nrelp_software=downspout\ncommands=syslog";
     assert_eq!(out, format!("1 open {} {offers}\n", offers.len()).into_bytes());
-    assert!(!session.is_open() && session.unanswered() == 1);
+    assert!(session.is_opening() && session.unanswered() == 1);
     session.hear(&rsp(1, WELCOME)).unwrap();
-    assert!(session.is_open() && session.waiting() == 0);
+    assert!(!session.is_opening() && session.waiting() == 0);
     out.clear();
     session.message(b"one", &mut out);
     session.message(b"two\n", &mut out);
@@ -62,7 +62,7 @@ fn a_server_that_does_not_let_us_in_is_quoted() {
         let mut session = Session::begin(&mut Vec::new());
         let why = broken(session.hear(&rsp(1, words)));
         assert!(why.contains(part), "{why}");
-        assert!(!session.is_open());
+        assert!(session.is_opening());
     }
 }
 
