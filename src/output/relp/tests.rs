@@ -278,8 +278,9 @@ async fn a_server_that_still_takes_a_message_is_not_silent() {
 async fn a_server_that_talks_without_end_is_left() {
     let (mut output, mut peer) = connected(&[("window_commands", "2")]).await;
     peer.say(&"0 x 0\n".repeat(8_000)).await;
-    let fault = output.acknowledged(0).await.unwrap_err();
-    assert!(fault.to_string().contains("says more than"), "{fault}");
+    let fault = timeout(Duration::from_secs(5), output.acknowledged(0)).await.unwrap();
+    let why = fault.unwrap_err().to_string();
+    assert!(why.contains("says more than"), "{why}");
 }
 
 #[tokio::test]
@@ -360,10 +361,11 @@ async fn closing_says_so_and_waits_for_the_answer_and_the_end() {
     let (settled, ()) = tokio::join!(output.close(), async move {
         assert_eq!(peer.command().await.0, 2);
         assert_eq!(peer.command().await, (3, "close".into(), Vec::new()));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let early = timeout(Duration::from_millis(50), peer.0.read(&mut [0])).await;
+        assert!(early.is_err(), "our end comes after the answer: {early:?}");
         peer.answer(2, "200 OK").await;
         peer.answer(3, "200 OK").await;
-        assert_eq!(peer.0.read(&mut [0]).await.unwrap(), 0, "our end comes after the answer");
+        assert_eq!(peer.0.read(&mut [0]).await.unwrap(), 0, "and then it comes");
         peer.say("0 serverclose 0\n").await;
     });
     assert_eq!(settled, Ok(3));
