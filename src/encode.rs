@@ -96,7 +96,7 @@ pub struct Encoder {
 /// What an encoder did to frames that did not fit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Encoded {
-    /// Frames cut to the datagram limit.
+    /// Frames cut to the limit of a datagram or message.
     pub truncated: u64,
 }
 
@@ -287,9 +287,9 @@ fn character_boundary(bytes: &[u8], max: usize) -> usize {
 }
 
 /// The framing that a transport has unless the route says otherwise.
-pub fn default_framing(carriage: Carriage, max_datagram: usize) -> Framing {
+pub fn default_framing(carriage: Carriage, max_message: usize) -> Framing {
     match carriage {
-        Carriage::Datagram => Framing::Datagram { max: max_datagram },
+        Carriage::Datagram | Carriage::Messages => Framing::Datagram { max: max_message },
         Carriage::Stream => Framing::OctetCounting,
         Carriage::Lines | Carriage::Text => Framing::Lf,
     }

@@ -7,5 +7,7 @@ pub mod dial;
 pub mod kernel;
 /// A byte stream to a peer that says how far the peer has it.
 pub mod link;
+/// One server over TCP, plain or in TLS: shared options, and the way to a link.
+pub mod server;
 /// Certificates, keys, trust, and the handshake.
 pub mod tls;

@@ -3,6 +3,7 @@
 //! An output never retries, never drops, never counts a delivery and never sees a cursor;
 //! `deliver` does all of that for every output alike.
 
+mod relp;
 mod stdout;
 mod tcp;
 mod udp;
@@ -23,6 +24,8 @@ pub const DRIVERS: &[&Driver] = &[
     &udp::DRIVER,
     &tcp::DRIVER,
     &tcp::TLS_DRIVER,
+    &relp::DRIVER,
+    &relp::TLS_DRIVER,
     &unix::DRIVER,
     &unix::STREAM_DRIVER,
 ];
@@ -79,6 +82,9 @@ pub enum Target {
 pub enum Carriage {
     /// One frame per datagram; a frame is cut to a limit instead of framed.
     Datagram,
+    /// A protocol that says how long each message is, so that it may hold any byte; a message is
+    /// cut to a limit instead of framed.
+    Messages,
     /// A byte stream: octet counting or line feeds.
     Stream,
     /// A byte stream whose readers expect line feeds: the local sockets of syslog daemons.
@@ -106,7 +112,7 @@ impl<'a> Frames<'a> {
         self.bytes
     }
 
-    /// Frame by frame, as they go into datagrams.
+    /// Frame by frame, as they go into datagrams and messages.
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + Send + use<'a> {
         let (bytes, base) = (self.bytes, self.base);
         let mut start = 0;

@@ -8,7 +8,7 @@
 if ! command -v openssl >/dev/null; then
     install_packages "certificates of the TLS tests" openssl
 fi
-"$repository/deploy/setup/unpack.sh" rsyslog rsyslog rsyslog-gnutls rsyslog-openssl
+"$repository/deploy/setup/unpack.sh" rsyslog rsyslog rsyslog-gnutls rsyslog-openssl rsyslog-relp
 "$repository/deploy/setup/unpack.sh" syslog-ng syslog-ng-core
 
 for receiver in rsyslog syslog-ng; do

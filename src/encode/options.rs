@@ -57,7 +57,10 @@ pub fn plan(options: &mut Options, carriage: Carriage, terminal: Terminal) -> Op
 
 // rsyslog and syslog-ng take 8 KiB unless told otherwise; RFC 5426 section 3.2 wants receivers to
 // take 2 KiB.
-const MAX_MESSAGE_BYTES_DEFAULT: usize = 8192;
+const MAX_DATAGRAM_DEFAULT: usize = 8 << 10;
+// What version 1 of RELP allows. A server that ends the connection at more would get the same
+// message again, for ever.
+const MAX_RELP_MESSAGE_DEFAULT: usize = 128 << 10;
 
 /// Takes options one by one, remembering whether all were right.
 struct Taking<'a> {
@@ -112,7 +115,9 @@ impl Taking<'_> {
 
     fn format(&mut self) {
         let default = match self.carriage {
-            Carriage::Datagram | Carriage::Stream | Carriage::Lines => Name::Rfc5424,
+            Carriage::Datagram | Carriage::Messages | Carriage::Stream | Carriage::Lines => {
+                Name::Rfc5424
+            }
             Carriage::Text => Name::Console,
         };
         let (seen, format) = self.take(&FORMAT, Name::parse);
@@ -128,10 +133,13 @@ impl Taking<'_> {
 
     fn framing(&mut self) -> Framing {
         let (framing_seen, framing) = self.take(&FRAMING, parse_framing);
-        let (max_seen, max) = self.take(&MAX_MESSAGE_BYTES, parse_max_message_bytes);
-        let ends = match self.carriage {
-            Carriage::Datagram => "each datagram is one frame",
-            Carriage::Stream | Carriage::Lines | Carriage::Text => "each line is one frame",
+        let carriage = self.carriage;
+        let (max_seen, max) =
+            self.take(&MAX_MESSAGE_BYTES, |text| parse_max_message_bytes(text, carriage));
+        let (ends, max_default) = match carriage {
+            Carriage::Datagram => ("each datagram is one frame", MAX_DATAGRAM_DEFAULT),
+            Carriage::Messages => ("each message has its length", MAX_RELP_MESSAGE_DEFAULT),
+            Carriage::Stream | Carriage::Lines | Carriage::Text => ("each line is one frame", 0),
         };
         if framing_seen && !matches!(self.carriage, Carriage::Stream | Carriage::Lines) {
             self.refuse(format!(
@@ -139,14 +147,14 @@ impl Taking<'_> {
                  'framing' out"
             ));
         }
-        if max_seen && self.carriage != Carriage::Datagram {
+        if max_seen && !matches!(carriage, Carriage::Datagram | Carriage::Messages) {
             self.refuse(
-                "option 'max_message_bytes' limits datagrams, and this destination has none; \
-                 leave 'max_message_bytes' out"
+                "option 'max_message_bytes' limits datagrams and RELP messages, and this \
+                 destination has none; leave 'max_message_bytes' out"
                     .into(),
             );
         }
-        let default = default_framing(self.carriage, max.unwrap_or(MAX_MESSAGE_BYTES_DEFAULT));
+        let default = default_framing(carriage, max.unwrap_or(max_default));
         framing.unwrap_or(match (default, self.format) {
             (Framing::OctetCounting, Some(Name::Raw | Name::Json)) => Framing::Lf,
             _ => default,
@@ -201,7 +209,10 @@ mod tests {
     #[test]
     fn each_transport_has_its_default_format_and_framing() {
         let datagram = Framing::Datagram { max: 8192 };
+        let message = Framing::Datagram { max: 131_072 };
         for (text, carriage, format, framing) in [
+            ("", Carriage::Messages, "Rfc5424", message),
+            ("format=raw", Carriage::Messages, "Raw", message),
             ("", Carriage::Datagram, "Rfc5424", datagram),
             ("", Carriage::Stream, "Rfc5424", Framing::OctetCounting),
             ("", Carriage::Lines, "Rfc5424", Framing::Lf),
@@ -231,6 +242,10 @@ mod tests {
             framing("max_message_bytes=2k", Carriage::Datagram),
             Framing::Datagram { max: 2048 }
         );
+        assert_eq!(
+            framing("max_message_bytes=32m", Carriage::Messages),
+            Framing::Datagram { max: 32 << 20 }
+        );
         let shown = |text| format!("{:?}", planned(text, Carriage::Stream).format);
         let priorities = shown("facility=local7&severity_stdout=debug&severity_stderr=0");
         assert!(priorities.contains("stdout: 191, stderr: 184"), "{priorities}");
@@ -245,9 +260,10 @@ mod tests {
 
     #[test]
     fn contradictions_name_both_options_and_the_cure() {
-        use Carriage::{Datagram, Stream, Text};
+        use Carriage::{Datagram, Messages, Stream, Text};
         for (text, carriage, words) in [
             ("framing=lf", Datagram, "'framing'|leave 'framing' out"),
+            ("framing=lf", Messages, "'framing'|leave 'framing' out"),
             ("framing=lf", Text, "'framing'|leave 'framing' out"),
             ("max_message_bytes=2k", Stream, "'max_message_bytes'|out"),
             ("utc_offset=+02:00", Stream, "'utc_offset'|=rfc5424|set format=rfc3164"),
@@ -286,6 +302,7 @@ mod tests {
             ("format=json&labels=some", Carriage::Stream),
             ("max_message_bytes=479", Carriage::Datagram),
             ("max_message_bytes=64KiB", Carriage::Datagram),
+            ("max_message_bytes=33m", Carriage::Messages),
         ] {
             let problems = problems(text, carriage);
             assert_eq!(problems.len(), 1, "{text}: {problems:?}");

@@ -1,8 +1,9 @@
 //! A byte stream to a peer that says how far the peer has it, and notices at once when the peer
-//! leaves: whatever the peer sends is read and thrown away, so that its end is never overlooked.
-//! Never connects again, and never keeps a byte that was sent.
+//! leaves: whatever the peer sends is read, and kept for who listens or thrown away, so that its
+//! end is never overlooked. Never connects again, and never keeps a byte that was sent.
 
 mod doubt;
+mod heard;
 mod ledger;
 mod pipe;
 mod watch;
@@ -20,6 +21,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
 use super::{kernel, tls};
+use heard::Heard;
 use ledger::Ledger;
 pub use pipe::Counted;
 use pipe::Pipe;
@@ -61,6 +63,7 @@ pub struct Link {
     sent: u64,
     settled: u64,
     watch: Option<Watch>,
+    heard: Option<Heard>,
     goodbye: Option<Pin<Box<Sleep>>>,
     leaving: bool,
     end: Option<Broken>,
@@ -90,6 +93,7 @@ impl Link {
             sent: 0,
             settled: 0,
             watch,
+            heard: None,
             goodbye: None,
             leaving: false,
             end: None,
@@ -123,6 +127,11 @@ impl Link {
             self.sample();
         }
         self.settled
+    }
+
+    /// Bytes given to `send` that the peer does not have yet.
+    pub fn in_transit(&mut self) -> u64 {
+        self.sent - self.settled()
     }
 
     /// What would be in doubt if the peer ended abnormally now.
@@ -169,16 +178,10 @@ impl Link {
 
     /// The end, if it comes within `limit`; without a limit, waits for it.
     async fn ended_within(&mut self, limit: Option<Duration>) -> Option<Broken> {
-        let wait = async {
-            match limit {
-                Some(limit) => sleep(limit).await,
-                None => pending().await,
-            }
-        };
         tokio::select! {
             biased;
             end = poll_fn(|cx| self.poll_end(cx)) => Some(end),
-            () = wait => None,
+            () = pause(limit) => None,
         }
     }
 
@@ -226,7 +229,7 @@ impl Link {
         Poll::Ready(self.ends(end))
     }
 
-    /// Reads and throws away until the peer ends: in order, or with an error.
+    /// Reads until the peer ends: in order, or with an error.
     fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [0; 2048];
         while self.goodbye.is_none() {
@@ -234,6 +237,8 @@ impl Link {
             ready!(Pin::new(&mut self.pipe).poll_read(cx, &mut buf))?;
             if buf.filled().is_empty() {
                 self.goodbye = Some(Box::pin(sleep(GOODBYE_GRACE)));
+            } else if let Some(heard) = &mut self.heard {
+                heard.keep(buf.filled())?;
             }
         }
         loop {
@@ -299,6 +304,13 @@ impl Link {
         if self.watch.as_mut().is_some_and(lost) {
             self.note(Err(io::ErrorKind::TimedOut.into()));
         }
+    }
+}
+
+async fn pause(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => sleep(limit).await,
+        None => pending().await,
     }
 }
 

@@ -4,27 +4,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use super::{BoxFuture, Carriage, Driver, Fault, Frames, Output, Target, TargetKind};
 use crate::metrics::OutputMetrics;
-use crate::net::dial::Dial;
-use crate::net::link::{self, Counted, Link};
-use crate::net::tls::{self, Tls, TlsOptions};
-use crate::options::{OptionSpec, Options, parse_duration};
-
-const CONNECT_TIMEOUT: OptionSpec = OptionSpec {
-    name: "connect_timeout",
-    default: "10s",
-    unit: "duration",
-    help: "How long all addresses of the host together may take to accept a connection.",
-};
-const USER_TIMEOUT: OptionSpec = OptionSpec {
-    name: "user_timeout",
-    default: "20s",
-    unit: "duration",
-    help: "How long the peer may leave data unacknowledged before the connection counts as lost.",
-};
+use crate::net::link::{self, Link};
+use crate::net::server::{self, Server};
+use crate::net::tls;
+use crate::options::Options;
 
 /// Plain TCP. Practice has settled on 514, though that port is another service's (RFC 6587).
 pub(super) static DRIVER: Driver = Driver {
@@ -33,7 +18,7 @@ pub(super) static DRIVER: Driver = Driver {
     example: "syslog+tcp://logs.example.com:514",
     target: TargetKind::Host { default_port: 514 },
     carriage: Carriage::Stream,
-    options: &[CONNECT_TIMEOUT, USER_TIMEOUT],
+    options: &[server::CONNECT_TIMEOUT, server::USER_TIMEOUT],
     open: |target, options, metrics| open(target, options, metrics, false),
 };
 
@@ -49,16 +34,15 @@ pub(super) static TLS_DRIVER: Driver = Driver {
         tls::CERTIFICATE,
         tls::KEY,
         tls::SERVER_NAME,
-        CONNECT_TIMEOUT,
-        USER_TIMEOUT,
+        server::CONNECT_TIMEOUT,
+        server::USER_TIMEOUT,
     ],
     open: |target, options, metrics| open(target, options, metrics, true),
 };
 
 #[derive(Debug)]
 struct Tcp {
-    dial: Dial,
-    tls: Option<Tls>,
+    server: Server,
     link: Option<Link>,
     metrics: OutputMetrics,
 }
@@ -73,43 +57,11 @@ fn open(
         options.problem("syslog over TCP needs a host; write syslog+tcp://logs.example.com:514");
         return None;
     };
-    let mut duration = |spec, seconds| {
-        options.parsed(spec, parse_duration).unwrap_or(Duration::from_secs(seconds))
-    };
-    let connect_timeout = duration(&CONNECT_TIMEOUT, 10);
-    let user_timeout = duration(&USER_TIMEOUT, 20);
-    let tls = if encrypted {
-        match Tls::open(TlsOptions::take(options), &host) {
-            Ok(tls) => Some(tls),
-            Err(problems) => {
-                for problem in problems {
-                    options.problem(problem);
-                }
-                return None;
-            }
-        }
-    } else {
-        None
-    };
-    let dial = Dial { host, port, connect_timeout, user_timeout };
-    Some(Box::new(Tcp { dial, tls, link: None, metrics }))
+    let server = Server::open(host, port, options, encrypted)?;
+    Some(Box::new(Tcp { server, link: None, metrics }))
 }
 
 impl Tcp {
-    async fn dial(&self) -> Result<(Link, String), Fault> {
-        let dial = &self.dial;
-        let (stream, address) =
-            dial.connect().await.map_err(|error| Fault::retry(error.to_string()))?;
-        let Some(tls) = &self.tls else {
-            return Ok((Link::tcp(stream, dial.user_timeout), format!("{dial} ({address})")));
-        };
-        let (stream, agreed) = tls
-            .handshake(Counted::new(stream))
-            .await
-            .map_err(|why| Fault::retry(format!("{dial} ({address}): {why}")))?;
-        Ok((Link::tls(stream, dial.user_timeout), format!("{dial} ({address}, {agreed})")))
-    }
-
     fn linked(&mut self) -> Result<&mut Link, Fault> {
         self.link.as_mut().ok_or_else(|| Fault::retry("not connected"))
     }
@@ -119,7 +71,7 @@ impl Output for Tcp {
     fn connect(&mut self) -> BoxFuture<'_, Result<String, Fault>> {
         Box::pin(async {
             self.link = None;
-            let (link, to) = self.dial().await?;
+            let (link, to) = self.server.connect().await.map_err(Fault::retry)?;
             self.link = Some(link);
             self.metrics.connections.inc();
             Ok(to)

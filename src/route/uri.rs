@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::host::host_and_port;
 use crate::options::{Problem, closest};
-use crate::output::{DRIVERS, Driver, Target, TargetKind, driver};
+use crate::output::{Carriage, DRIVERS, Driver, Target, TargetKind, driver};
 
 /// Longest text of a URI shown in an error, in characters.
 const SHOWN_CHARACTERS: usize = 200;
@@ -133,10 +133,12 @@ fn split_scheme(uri: &str) -> Result<(&'static str, &'static Driver, &str), Stri
     Ok((scheme, driver, rest))
 }
 
-// The example of the first output that sends to a host.
+// The example of the safest output that every syslog server takes.
 fn usual_example() -> &'static str {
-    let sends = |driver: &&&Driver| matches!(driver.target, TargetKind::Host { .. });
-    DRIVERS.iter().rfind(sends).map_or("stdout://", |driver| driver.example)
+    let usual = |driver: &&&Driver| {
+        driver.carriage == Carriage::Stream && matches!(driver.target, TargetKind::Host { .. })
+    };
+    DRIVERS.iter().rfind(usual).map_or("stdout://", |driver| driver.example)
 }
 
 fn target(driver: &Driver, place: &str) -> Result<Target, String> {

@@ -33,6 +33,7 @@ mod image;
 mod lives;
 mod outputs;
 mod receivers;
+mod relp;
 mod restarts;
 mod stalls;
 mod support;

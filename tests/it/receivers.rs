@@ -260,6 +260,32 @@ fn syslog_ng_gets_every_line_by_tcp() {
     arrives(Kind::SyslogNg, &TCP, None, "");
 }
 
+#[test]
+fn rsyslog_gets_every_line_by_relp() {
+    arrives(Kind::Rsyslog, &[Wire::Relp], None, "");
+}
+
+#[track_caller]
+fn arrives_by_relp_in_tls(kind: Kind) {
+    let authority = Authority::new("own");
+    let trust = authority.certificate();
+    let identity = authority.issue("logs.test");
+    let lock = Lock { identity, clients: Some(trust.clone()) };
+    let client = authority.issue("client.test").options();
+    let options = format!("&tls_server_name=logs.test&tls_ca={}&{client}", trust.display());
+    arrives(kind, &[Wire::RelpTls], Some(&lock), &options);
+}
+
+#[test]
+fn rsyslog_gets_every_line_by_relp_in_tls() {
+    arrives_by_relp_in_tls(Kind::Rsyslog);
+}
+
+#[test]
+fn rsyslog_with_openssl_gets_every_line_by_relp_in_tls() {
+    arrives_by_relp_in_tls(Kind::RsyslogOpenssl);
+}
+
 #[track_caller]
 fn arrives_by_tls(kind: Kind) {
     let authority = Authority::new("own");

@@ -7,6 +7,7 @@ pub mod engine;
 pub mod numbers;
 pub mod proxy;
 pub mod receiver;
+pub mod relp_server;
 pub mod site;
 pub mod syslogd;
 pub mod tls_server;

@@ -88,5 +88,6 @@ pub(super) const MAX_MESSAGE_BYTES: OptionSpec = OptionSpec {
     name: "max_message_bytes",
     default: "8KiB",
     unit: "bytes, 480 to 65507",
-    help: "The largest datagram; what does not fit is cut off at a character and counted.",
+    help: "The largest datagram; what does not fit is cut off at a character and counted. Of RELP \
+           the largest message, 128KiB by default and up to 32MiB.",
 };

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::encode::Framing;
 use crate::options::parse_bytes;
+use crate::output::Carriage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
@@ -50,12 +51,17 @@ pub(super) fn parse_framing(text: &str) -> Result<Framing, String> {
 }
 
 // 480: what RFC 5424 section 6.1 makes every receiver take. 65,507: the largest UDP payload.
-pub(super) fn parse_max_message_bytes(text: &str) -> Result<usize, String> {
+// 32 MiB: the longest line that the agent makes, with a header.
+pub(super) fn parse_max_message_bytes(text: &str, carriage: Carriage) -> Result<usize, String> {
+    let (most, shown) = match carriage {
+        Carriage::Messages => (32 << 20, "32MiB, such as 128KiB"),
+        _ => (65_507, "65507 bytes, such as 2048 or 8KiB"),
+    };
     let bytes = parse_bytes(text)?;
     usize::try_from(bytes)
         .ok()
-        .filter(|bytes| (480..=65_507).contains(bytes))
-        .ok_or_else(|| "expected 480 to 65507 bytes, such as 2048 or 8KiB".into())
+        .filter(|bytes| (480..=most).contains(bytes))
+        .ok_or_else(|| format!("expected 480 to {shown}"))
 }
 
 // RFC 5424 section 6.2.1, table 1.

@@ -36,8 +36,8 @@ pub(super) fn failure(error: &io::Error, about: &Circumstances<'_>) -> String {
             refusal(error, about)
         }
         Some(Error::InvalidMessage(_)) => {
-            "the server does not speak TLS on this port; give its TLS port (6514 is usual), or use \
-             syslog+tcp"
+            "the server does not speak TLS on this port; give its TLS port (6514 is usual for syslog), \
+             or use the scheme without TLS"
                 .into()
         }
         Some(error) => format!("the TLS handshake failed: {error}"),

@@ -1,5 +1,6 @@
 use std::fs;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

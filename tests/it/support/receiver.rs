@@ -162,7 +162,13 @@ impl Inbox {
         assert!(garbled.is_empty(), "{garbled:?}");
     }
 
-    fn take(&self, bytes: Vec<u8>, connection: usize) {
+    /// Notes bytes that belong to no frame.
+    pub fn complain(&self, complaint: String) {
+        self.0.lock().unwrap().garbled.push(complaint);
+    }
+
+    /// Notes a frame that arrived just now.
+    pub fn take(&self, bytes: Vec<u8>, connection: usize) {
         let frame = Frame { bytes, connection, arrived: Instant::now() };
         self.0.lock().unwrap().frames.push(frame);
     }
@@ -556,7 +562,7 @@ impl Parser {
         let Some(length) = length.filter(|_: &usize| rest[digits] == b' ') else {
             let shown = String::from_utf8_lossy(&rest[..rest.len().min(80)]);
             let complaint = format!("connection {}: no count at {shown:?}", self.connection);
-            self.inbox.0.lock().unwrap().garbled.push(complaint);
+            self.inbox.complain(complaint);
             self.lost = true;
             return None;
         };

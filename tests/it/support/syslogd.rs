@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
 use super::certificates::Identity;
-use super::receiver::Framing;
+use super::receiver::{Frame, Framing};
 use super::{SOON, check, until};
 
 /// The port of a receiver's first door; the next door has the next port. Below the range from
@@ -41,6 +41,10 @@ pub enum Wire {
     Tcp(Framing),
     /// A stream in TLS.
     Tls(Framing),
+    /// RELP, which only rsyslog speaks.
+    Relp,
+    /// RELP in TLS.
+    RelpTls,
 }
 
 /// How a receiver shows itself, and whom it lets in.
@@ -80,6 +84,17 @@ pub struct Received {
     pub text: Vec<u8>,
 }
 
+impl Received {
+    /// The message as it came over the wire, but for its time: for the count of numbered lines.
+    pub fn frame(&self) -> Frame {
+        let Self { priority, time, host, application, process, rest: [id, data], .. } = self;
+        let mut bytes = format!("<{priority}>1 {time} {host} {application} {process} {id} {data} ")
+            .into_bytes();
+        bytes.extend_from_slice(&self.text);
+        Frame::new(bytes)
+    }
+}
+
 /// A loopback address that no other test has, of this run or of one beside it.
 pub fn own_address() -> Ipv4Addr {
     static LAST: AtomicU8 = AtomicU8::new(0);
@@ -113,13 +128,15 @@ impl Syslogd {
     /// A route to a door, with further options.
     pub fn route(&self, door: usize, options: &str) -> String {
         let (scheme, framing) = match self.doors[door] {
-            Wire::Udp => ("udp", None),
-            Wire::Tcp(framing) => ("tcp", Some(framing)),
-            Wire::Tls(framing) => ("tls", Some(framing)),
+            Wire::Udp => ("syslog+udp", None),
+            Wire::Tcp(framing) => ("syslog+tcp", Some(framing)),
+            Wire::Tls(framing) => ("syslog+tls", Some(framing)),
+            Wire::Relp => ("relp", None),
+            Wire::RelpTls => ("relp+tls", None),
         };
         let framing = framing.map(|framing| format!("framing={}&", framing.option()));
         let framing = framing.unwrap_or_default();
-        format!("syslog+{scheme}://{}?{framing}{options}", self.address(door))
+        format!("{scheme}://{}?{framing}{options}", self.address(door))
     }
 
     /// The name that metrics and log have for a route to a door.
@@ -185,7 +202,7 @@ impl Syslogd {
             assert!(ended.is_none(), "it ended, {ended:?} ({hint}); its log:\n{}", self.log());
             match self.doors[door] {
                 Wire::Udp => self.probe(door),
-                Wire::Tcp(_) | Wire::Tls(_) => TcpStream::connect(address).map(drop),
+                _ => TcpStream::connect(address).map(drop),
             }
             .map_err(|error| error.to_string())
         });
@@ -212,10 +229,22 @@ impl Syslogd {
     }
 
     fn rsyslog(&self, library: &str, lock: Option<&Lock>) -> String {
+        // librelp brings its own TLS, and has its own names.
+        let relp_library = if library == "ossl" { "openssl" } else { "gnutls" };
+        let relp_tls = lock.map(|lock| {
+            format!(
+                "tls=\"on\" {} tls.caCert=\"{}\" tls.myCert=\"{}\" tls.myPrivKey=\"{}\"",
+                lock.clients.as_ref().map_or("", |_| "tls.authMode=\"certvalid\""),
+                lock.clients.as_ref().unwrap_or(&lock.identity.certificate).display(),
+                lock.identity.certificate.display(),
+                lock.identity.key.display()
+            )
+        });
         let mut settings = format!(
             "global(maxMessageSize=\"{MAX_MESSAGE_BYTES}\" net.enableDNS=\"off\"
                 parser.escapeControlCharactersOnReceive=\"off\")
             module(load=\"imtcp\")
+            module(load=\"imrelp\" tls.tlslib=\"{relp_library}\")
             module(load=\"imudp\")
             template(name=\"all\" type=\"string\" string=\"%pri% %timereported:::date-rfc3339% \
                 %hostname% %app-name% %procid% %msgid% %structured-data% %msg%\\n\")
@@ -238,6 +267,8 @@ impl Syslogd {
                 Wire::Udp => ("imudp", "rcvbufSize=\"4m\""),
                 Wire::Tcp(_) => ("imtcp", ""),
                 Wire::Tls(_) => ("imtcp", tls.as_deref().expect("a lock")),
+                Wire::Relp => ("imrelp", ""),
+                Wire::RelpTls => ("imrelp", relp_tls.as_deref().expect("a lock")),
             };
             let (address, file) = (self.address(door), self.file(door));
             settings += &format!(
@@ -281,6 +312,7 @@ impl Syslogd {
                 Wire::Udp => ("syslog", "udp", "so-rcvbuf(4194304)"),
                 Wire::Tcp(framing) => (driver(*framing), "tcp", ""),
                 Wire::Tls(framing) => (driver(*framing), "tls", tls.as_deref().expect("a lock")),
+                Wire::Relp | Wire::RelpTls => panic!("syslog-ng does not speak RELP"),
             };
             let flags = if driver == "network" { "flags(syslog-protocol)" } else { "" };
             let (address, file) = (self.address(door), self.file(door));
