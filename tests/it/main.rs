@@ -24,9 +24,11 @@
 #![allow(unreachable_pub, reason = "a test crate has no outside")]
 
 mod agent;
+mod blackholes;
 mod bytes;
 mod drivers;
 mod engine_faults;
+mod failover;
 mod fakes;
 mod image;
 mod lives;
