@@ -105,6 +105,7 @@ fn f11_a_name_that_moves_is_followed_at_the_next_attempt() {
     std::thread::sleep(IDLE);
     first.refuse();
     first.close_all(Close::Fin);
+    agent.wait_for("the link is down", SOON, |metrics| metrics.of("destination_up", &name) == 0);
     agent.feed(&after.replay());
     agent.wait_for("attempts at the old address", SOON, |metrics| {
         metrics.of("faults_total", &name) >= 3
