@@ -286,6 +286,20 @@ async fn a_probe_goes_on_while_lines_are_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_ends_with_the_link_that_it_was_made_beside() {
+    answers("a", Answer::Never);
+    answers("b", Answer::Takes);
+    let mut list = list(&[("failback", "60s")]);
+    list.connect().await;
+    let hanging = timeout(Duration::from_secs(61), list.output.acknowledged(0));
+    assert!(hanging.await.is_err());
+    list.broken("b").await;
+    assert_eq!(list.connect().await.0, "b at its place");
+    answers("a", Answer::Takes);
+    assert_eq!(list.end().await.1, 120);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_sent_on_a_link_that_is_being_left() {
     answers("b", Answer::Takes);
     let mut list = list(&[("failback", "1s")]);
