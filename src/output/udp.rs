@@ -354,7 +354,7 @@ mod tests {
         let mut output = Udp { dial, peer: None, turn: 0, taken: 0, metrics };
         output.connect_first(&[old]).await.unwrap();
         let address = |output: &Udp| output.peer.as_ref().unwrap().address;
-        tokio::time::advance(RESOLVED_LIMIT - Duration::from_secs(1)).await;
+        tokio::time::advance(RESOLVED_LIMIT.saturating_sub(Duration::from_secs(1))).await;
         output.send(Frames::new(b"", &[], 0)).await.unwrap();
         assert_eq!(address(&output), old);
         tokio::time::advance(Duration::from_secs(1)).await;
