@@ -13,6 +13,8 @@ use crate::config::{Config, SourceChoice};
 use crate::deliver::{Delivery, Parts};
 use crate::lane::Lanes;
 use crate::options::Problem;
+use crate::record::Timestamp;
+use crate::route::Route;
 use crate::shutdown::{Stop, Tasks};
 use crate::source::docker::Docker;
 use crate::source::replay::Replay;
@@ -71,45 +73,39 @@ impl App {
         let destinations = Tasks::new(metrics.tasks().clone());
         let sources = Tasks::new(metrics.tasks().clone());
         let beside = Tasks::new(metrics.tasks().clone());
-        if let Some(address) = config.http {
-            let admin =
-                Admin::bind(address, metrics.clone()).await.map_err(|error| unusable(&error))?;
-            tracing::info!(address = %admin.address(), "listening for health checks and scrapes");
-            beside.spawn("admin", admin.serve(beside.clone(), stop.clone()));
-        }
         let mut positions = match &config.source {
             SourceChoice::Docker(_) => {
                 Positions::open(config.state_dir.as_deref()).map_err(|problem| vec![problem])?
             }
             SourceChoice::Replay(..) => Positions::default(),
         };
+        if let Some(address) = config.http {
+            let admin =
+                Admin::bind(address, metrics.clone()).await.map_err(|error| unusable(&error))?;
+            tracing::info!(address = %admin.address(), "listening for health checks and scrapes");
+            beside.spawn("admin", admin.serve(beside.clone(), stop.clone()));
+        }
+        let started = Timestamp::now();
         let mut lanes = Vec::new();
         for (route, share) in config.routes.into_iter().zip(&config.plan.destinations) {
             tracing::info!(destination = %route.name, "route");
             let name = route.name.clone();
-            let lane = Lanes::new(
+            let waiting = Lanes::new(
                 usize::try_from(share.lanes).unwrap_or(usize::MAX),
-                positions.of(&route.name),
-                metrics.destination(&route.name),
+                positions.of(&name, started),
+                metrics.destination(&name),
             );
-            let delivery = Delivery::new(Parts {
-                name: route.name,
-                lanes: lane.clone(),
-                encoder: route.encoder,
-                output: route.output,
-                window_bytes: route.window_bytes,
-                replay_bytes: route.replay_bytes,
-                backoff_max: config.backoff_max,
-            });
+            let delivery = delivery(route, waiting.clone(), config.backoff_max);
             destinations.spawn("deliver", delivery.run(stop.clone()));
-            positions.watch(name, lane.clone());
-            lanes.push(lane);
+            positions.watch(name, waiting.clone());
+            lanes.push(waiting);
         }
         positions.keep(&metrics);
         let feed = Feed {
             intakes: lanes.iter().map(|lanes| Intake::new(lanes.clone())).collect(),
             tasks: sources.clone(),
             stop: stop.clone(),
+            started,
             metrics: metrics.source().clone(),
             max_line_bytes: config.max_line_bytes,
         };
@@ -173,6 +169,18 @@ impl App {
         }
         self.destinations.finished().await;
     }
+}
+
+fn delivery(route: Route, lanes: Arc<Lanes>, backoff_max: Duration) -> Delivery {
+    Delivery::new(Parts {
+        name: route.name,
+        lanes,
+        encoder: route.encoder,
+        output: route.output,
+        window_bytes: route.window_bytes,
+        replay_bytes: route.replay_bytes,
+        backoff_max,
+    })
 }
 
 fn unusable(error: &AdminError) -> Vec<Problem> {

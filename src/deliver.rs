@@ -63,6 +63,7 @@ struct State {
     break_logged: Option<Instant>,
     down_logged: bool,
     connected: Option<Instant>,
+    peer: Option<String>,
     progressed: bool,
 }
 
@@ -72,6 +73,7 @@ impl State {
         break_logged: None,
         down_logged: false,
         connected: None,
+        peer: None,
         progressed: false,
     };
 }
@@ -284,9 +286,12 @@ impl Delivery {
             tracing::info!(destination = %self.name, %peer, down, attempts, "destination is up again");
         } else if self.state.connected.is_none() {
             tracing::info!(destination = %self.name, %peer, "destination is up");
+        } else if self.state.peer.as_deref() != Some(peer) {
+            tracing::info!(destination = %self.name, %peer, "destination is up at another address");
         } else {
             tracing::debug!(destination = %self.name, %peer, "connected again");
         }
+        self.state.peer = Some(peer.to_owned());
         self.state.connected = Some(Instant::now());
     }
 

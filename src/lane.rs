@@ -6,6 +6,7 @@
 //! neighbour can starve a quiet one; the rest is shared. `next` visits lanes in deficit round
 //! robin, by bytes.
 
+mod producer;
 mod settled;
 mod state;
 #[cfg(test)]
@@ -17,11 +18,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::metrics::{DestinationMetrics, DropReason};
-use crate::record::{Chunk, Container, Cursor, Loss, LossReason, Resume, Timestamp};
+use crate::metrics::DestinationMetrics;
+use crate::record::{Chunk, Container, Cursor, Resume, Timestamp};
 
+pub use producer::{Lane, Rewinds};
 pub use settled::Settled;
-use state::{Known, Lost, Slot, State, notice, signed};
+use state::{Known, Slot, State};
 
 /// What a lane may take per visit, in bytes: about the size of a chunk, so that a visit of a
 /// flooding lane delays a quiet one by no more than that.
@@ -66,24 +68,6 @@ pub struct Picked {
     pub chunk: Chunk,
     /// What to advance once they are acknowledged.
     pub settled: Arc<Settled>,
-}
-
-/// The producing end of one lane. Dropping it closes the lane; what waits is still delivered.
-#[derive(Debug)]
-pub struct Lane {
-    id: u64,
-    lanes: Arc<Lanes>,
-    room: Arc<Notify>,
-    rewind: Arc<Notify>,
-    settled: Arc<Settled>,
-}
-
-/// What a reader hears of the destination's wish to have a log read again.
-#[derive(Debug)]
-pub struct Rewinds {
-    id: u64,
-    lanes: Arc<Lanes>,
-    rewind: Arc<Notify>,
 }
 
 impl Lanes {
@@ -250,169 +234,6 @@ impl Lanes {
 
     fn shared_bytes(&self) -> usize {
         self.budget_bytes - self.budget_bytes / 4
-    }
-}
-
-impl Lane {
-    /// Whether this lane may take another chunk now.
-    pub fn has_room(&self) -> bool {
-        self.lanes.has_room(&lock(&self.lanes.state), self.id)
-    }
-
-    /// Waits until this lane may take another chunk.
-    pub async fn room(&self) {
-        loop {
-            {
-                let mut state = lock(&self.lanes.state);
-                if self.lanes.has_room(&state, self.id) {
-                    return;
-                }
-                if !state.waiting.contains(&self.id) {
-                    state.waiting.push_back(self.id);
-                }
-            }
-            self.room.notified().await;
-        }
-    }
-
-    /// Adds a chunk. Call it when there is room: a chunk is never refused. While the log has to
-    /// be read again from further back, chunks are let go: they will come once more.
-    pub fn push(&self, chunk: Chunk) {
-        lock(&self.lanes.state).push(self.id, chunk, &self.lanes.metrics);
-        self.lanes.filled.notify_one();
-    }
-
-    /// Adds a chunk that cannot be read again, whether there is room or not: what is given up for
-    /// it is counted, and announced in its place in the stream.
-    pub fn offer(&self, chunk: Chunk, overflow: Overflow) {
-        let mut state = lock(&self.lanes.state);
-        if overflow == Overflow::DropNewest && !self.lanes.has_room(&state, self.id) {
-            self.lose(&mut state, &[chunk], false);
-            return;
-        }
-        if overflow == Overflow::DropOldest {
-            let used = state.queued_bytes + state.held_bytes + chunk.weight();
-            let over = used.saturating_sub(self.lanes.budget_bytes);
-            if over > 0 {
-                let dropped = state.drop_oldest(self.id, over);
-                let lines = dropped.iter().map(|chunk| chunk.lines().len() as u64).sum();
-                self.lanes.metrics.lines_in_flight.sub(signed(lines));
-                self.lose(&mut state, &dropped, true);
-            }
-        }
-        self.announce_newest(&mut state);
-        state.push(self.id, chunk, &self.lanes.metrics);
-        drop(state);
-        self.lanes.filled.notify_one();
-    }
-
-    /// Says in the stream what its log has lost.
-    pub fn announce(&self, loss: &Loss, container: &Container) {
-        let mut state = lock(&self.lanes.state);
-        self.queue_notice(&mut state, loss, container);
-        drop(state);
-        self.lanes.metrics.gaps.inc();
-        self.lanes.filled.notify_one();
-    }
-
-    /// Charges the budget for `bytes` of lines whose end was not read yet. False if that is too
-    /// much: they should be given out as they are.
-    pub fn hold(&self, bytes: usize) -> bool {
-        let mut state = lock(&self.lanes.state);
-        let Some(slot) = state.slots.get_mut(&self.id) else { return true };
-        let before = std::mem::replace(&mut slot.held, bytes);
-        state.held_bytes = state.held_bytes + bytes - before;
-        state.held_bytes <= self.lanes.budget_bytes / 2 || bytes == 0
-    }
-
-    /// Tells when the log has to be read again.
-    pub fn rewinds(&self) -> Rewinds {
-        Rewinds { id: self.id, lanes: self.lanes.clone(), rewind: self.rewind.clone() }
-    }
-
-    /// Nothing more will come of this log for now: what was to be read again and did not come is
-    /// lost.
-    pub fn ended(&self) {
-        let mut state = lock(&self.lanes.state);
-        if let Some(slot) = state.slots.get_mut(&self.id)
-            && slot.rewound.is_none()
-        {
-            slot.write_off(&self.lanes.metrics);
-        }
-    }
-
-    /// What is read here cannot be read again, now or after a restart.
-    pub fn never_returns(&self) {
-        self.settled.never_returns();
-    }
-
-    /// How far the destination is in this log.
-    pub fn settled(&self) -> &Arc<Settled> {
-        &self.settled
-    }
-
-    /// The counters of the destination.
-    pub fn metrics(&self) -> &DestinationMetrics {
-        &self.lanes.metrics
-    }
-
-    fn lose(&self, state: &mut State, chunks: &[Chunk], oldest: bool) {
-        let Some(slot) = state.slots.get_mut(&self.id) else { return };
-        for chunk in chunks {
-            let (lines, bytes) = (chunk.lines().len() as u64, chunk.text_bytes() as u64);
-            if !oldest {
-                self.lanes.metrics.lines_read.inc_by(lines);
-                self.lanes.metrics.bytes_read.inc_by(bytes);
-            }
-            self.lanes.metrics.dropped(DropReason::Overflow, lines, bytes);
-            let Some(loss) = Loss::of(chunk, LossReason::Overflow) else { continue };
-            let loss = slot.lost.take().map_or(loss, |lost| lost.loss.and(loss));
-            slot.lost = Some(Lost { loss, container: chunk.container.clone(), oldest });
-        }
-    }
-
-    fn announce_newest(&self, state: &mut State) {
-        let lost = state.slots.get_mut(&self.id).and_then(|slot| slot.lost.take_if(|l| !l.oldest));
-        if let Some(Lost { loss, container, .. }) = lost {
-            self.queue_notice(state, &loss, &container);
-        }
-    }
-
-    fn queue_notice(&self, state: &mut State, loss: &Loss, container: &Container) {
-        state.queue(self.id, notice(loss, container, &self.lanes.metrics));
-    }
-}
-
-impl Rewinds {
-    /// Waits until the log has to be read again, and tells from where. Until then, and from then
-    /// on, chunks are taken; those that come between are let go.
-    pub async fn next(&self) -> Resume {
-        loop {
-            if let Some(slot) = lock(&self.lanes.state).slots.get_mut(&self.id)
-                && let Some(cursor) = slot.rewound.take()
-            {
-                return Resume { cursor, ..slot.settled.read() };
-            }
-            self.rewind.notified().await;
-        }
-    }
-}
-
-impl Drop for Lane {
-    fn drop(&mut self) {
-        let mut state = lock(&self.lanes.state);
-        self.announce_newest(&mut state);
-        state.producers -= 1;
-        if let Some(slot) = state.slots.get_mut(&self.id) {
-            let held = std::mem::take(&mut slot.held);
-            slot.open = false;
-            if slot.queue.is_empty() {
-                state.slots.remove(&self.id);
-            }
-            state.held_bytes -= held;
-        }
-        drop(state);
-        self.lanes.filled.notify_one();
     }
 }
 

@@ -30,6 +30,8 @@ pub mod checkpoint;
 pub mod deliver;
 /// Lines to frames: RFC 5424, RFC 3164, raw, JSON, terminal.
 pub mod encode;
+/// A list of addresses as one output: fail-over, and the way back.
+pub mod failover;
 /// Bounded, fair queues between the followers and one destination.
 pub mod lane;
 /// Frames to one peer: the trait and the table of outputs.

@@ -48,6 +48,8 @@ pub struct Metrics {
     gaps: IntCounterVec,
     bytes_doubtful: IntCounterVec,
     connections: IntCounterVec,
+    switches: IntCounterVec,
+    uncounted: IntCounter,
     faults: IntCounterVec,
     suspected: IntCounterVec,
     up: IntGaugeVec,
@@ -113,8 +115,20 @@ impl DestinationMetrics {
 pub struct OutputMetrics {
     /// Links made.
     pub connections: IntCounter,
+    /// Links made to another address of the list than the one before.
+    pub switches: IntCounter,
     /// Frames handed to the kernel that probably arrived nowhere (an ICMP error came back).
     pub suspected: IntCounter,
+    uncounted: IntCounter,
+}
+
+impl OutputMetrics {
+    /// The same, but for links, which are not counted: for an output that stands behind another,
+    /// which counts its own.
+    #[must_use]
+    pub fn uncounted(&self) -> Self {
+        Self { connections: self.uncounted.clone(), ..self.clone() }
+    }
 }
 
 /// The counters of the sources.
@@ -188,6 +202,13 @@ impl Metrics {
             gaps: make.counters("gaps_total", "Logs that had lost lines unread", &[])?,
             bytes_doubtful: make.counters("bytes_doubtful_total", "Bytes perhaps unread", &[])?,
             connections: make.counters("connections_total", "Links made", &[])?,
+            switches: make.counters(
+                "destination_switches_total",
+                "Links to another address of the list than before",
+                &[],
+            )?,
+            // Not registered: nobody sees it.
+            uncounted: IntCounter::new("uncounted", "Links of outputs behind another")?,
             faults: make.counters("faults_total", "Broken links and failed attempts", &[])?,
             suspected: make.counters(
                 "lines_suspected_lost_total",
@@ -254,7 +275,9 @@ impl Metrics {
     pub fn output(&self, name: &str) -> OutputMetrics {
         OutputMetrics {
             connections: self.connections.with_label_values(&[name]),
+            switches: self.switches.with_label_values(&[name]),
             suspected: self.suspected.with_label_values(&[name]),
+            uncounted: self.uncounted.clone(),
         }
     }
 

@@ -94,6 +94,23 @@ impl Options {
         self.parsed(spec, parse_flag).unwrap_or(default)
     }
 
+    /// What nobody has taken yet, without the problems: for one of several that take the same.
+    #[must_use]
+    pub fn untaken(&self) -> Self {
+        Self { given: self.given.clone(), problems: Vec::new() }
+    }
+
+    /// Takes over what became of a copy made by `untaken`: what was taken from it is taken here,
+    /// and its problems are noted unless they are known.
+    pub fn absorb(&mut self, copy: Self) {
+        self.given.retain(|key, _| copy.given.contains_key(key));
+        for problem in copy.problems {
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
+    }
+
     /// Notes something wrong in words of the caller.
     pub fn problem(&mut self, text: impl Into<String>) {
         self.problems.push(Problem::new(text));

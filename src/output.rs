@@ -77,6 +77,17 @@ pub enum Target {
     None,
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Host(host, port) => write!(f, "{host}:{port}"),
+            Self::Path(path) => path.display().fmt(f),
+            Self::None => Ok(()),
+        }
+    }
+}
+
 /// How a transport tells frames apart, which decides the default framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carriage {

@@ -2,14 +2,16 @@
 //! be on their way. A `Route` that exists is right. Never resolves a name, never connects.
 
 mod host;
+mod list;
 mod uri;
 
 use std::collections::BTreeSet;
 
 use crate::encode::{self, Encoder, Terminal};
+use crate::failover;
 use crate::metrics::Metrics;
 use crate::options::{OptionSpec, Options, Problem, parse_bytes};
-use crate::output::Output;
+use crate::output::{Carriage, Driver, Output, TargetKind};
 
 pub(crate) use host::host_and_port;
 use uri::Address;
@@ -88,13 +90,23 @@ impl Route {
     }
 
     fn open(address: Address, name: String, opening: &Opening<'_>) -> Result<Self, Vec<Problem>> {
-        let Address { driver, target, options, .. } = address;
+        let Address { driver, mut targets, options, .. } = address;
         let mut options = Options::new(options);
         let encoder = encode::plan(&mut options, driver.carriage, opening.terminal);
-        let output = (driver.open)(target, &mut options, opening.metrics.output(&name));
         let window_bytes = options.parsed(&WINDOW, window_bytes).unwrap_or(DEFAULT_WINDOW_BYTES);
         let replay_bytes = options.parsed(&REPLAY, replay_bytes).unwrap_or(DEFAULT_REPLAY_BYTES);
-        let mut problems = options.finish(&[encode::OPTIONS, driver.options, OPTIONS]);
+        let metrics = opening.metrics.output(&name);
+        let output = match targets.pop() {
+            Some(target) if targets.is_empty() => {
+                refuse_failback(&mut options, driver);
+                (driver.open)(target, &mut options, metrics)
+            }
+            last => {
+                targets.extend(last);
+                failover::open(driver, targets, &mut options, metrics)
+            }
+        };
+        let mut problems = options.finish(&known(driver));
         match (encoder, output) {
             (Some(encoder), Some(output)) if problems.is_empty() => {
                 Ok(Self { name, encoder, output, window_bytes, replay_bytes })
@@ -122,8 +134,31 @@ pub fn check(uri: &str) -> Result<String, Vec<Problem>> {
     }
     options.parsed(&WINDOW, window_bytes);
     options.parsed(&REPLAY, replay_bytes);
-    let problems = options.finish(&[encode::OPTIONS, address.driver.options, OPTIONS]);
+    if address.targets.len() > 1 {
+        options.text(&failover::FAILBACK);
+    } else {
+        refuse_failback(&mut options, address.driver);
+    }
+    let problems = options.finish(&known(address.driver));
     if problems.is_empty() && encoder.is_some() { Ok(name) } else { Err(problems) }
+}
+
+/// Whether several addresses may stand for one: a peer that is down must be seen to be.
+fn fails_over(driver: &Driver) -> bool {
+    matches!(driver.target, TargetKind::Host { .. }) && driver.carriage != Carriage::Datagram
+}
+
+fn known(driver: &Driver) -> [&'static [OptionSpec]; 4] {
+    let list = if fails_over(driver) { failover::OPTIONS } else { &[] };
+    [encode::OPTIONS, driver.options, OPTIONS, list]
+}
+
+fn refuse_failback(options: &mut Options, driver: &Driver) {
+    if fails_over(driver) && options.text(&failover::FAILBACK).is_some() {
+        options.problem(
+            "option 'failback' needs several addresses; write HOST:PORT|HOST:PORT or failover=",
+        );
+    }
 }
 
 /// The URIs of a list: parted by commas or line ends, blanks trimmed, nothing empty. A comma

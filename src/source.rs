@@ -31,6 +31,8 @@ pub struct Feed {
     pub tasks: Tasks,
     /// Tells when to stop reading.
     pub stop: Stop,
+    /// When this run of the agent has begun.
+    pub started: Timestamp,
     /// The counters of all sources.
     pub metrics: SourceMetrics,
     /// A line longer than this is given out in parts.

@@ -25,14 +25,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "assemble", "backoff", "encode", "lane", "metrics", "net", "options", "output",
-            "record", "route", "shutdown", "source",
+            "assemble", "backoff", "encode", "failover", "lane", "metrics", "net", "options",
+            "output", "record", "route", "shutdown", "source",
         ],
     ),
     ("source", &["assemble", "backoff", "lane", "metrics", "net", "options", "record", "shutdown"]),
     ("record", &[]),
     ("assemble", &["record"]),
-    ("route", &["encode", "metrics", "options", "output"]),
+    ("route", &["encode", "failover", "metrics", "options", "output"]),
+    ("failover", &["metrics", "options", "output"]),
     ("lane", &["metrics", "record"]),
     ("encode", &["options", "output::Carriage", "record"]),
     ("deliver", &["backoff", "encode", "lane", "metrics", "output", "record", "shutdown"]),

@@ -30,10 +30,10 @@ impl Positions {
         Ok(Self { store: Some(store), snapshot, ..Self::default() })
     }
 
-    /// Where a destination goes on. One that was never shipped to begins now.
-    pub(super) fn of(&self, destination: &str) -> Kept {
-        let now = || Kept { since: Timestamp::now(), ..Kept::default() };
-        self.snapshot.get(destination).cloned().unwrap_or_else(now)
+    /// Where a destination goes on. One that was never shipped to begins with this run.
+    pub(super) fn of(&self, destination: &str, started: Timestamp) -> Kept {
+        let first = || Kept { since: started, ..Kept::default() };
+        self.snapshot.get(destination).cloned().unwrap_or_else(first)
     }
 
     /// Has the positions of a destination kept.

@@ -3,6 +3,7 @@
 use super::arguments::{COMMANDS, SWITCHES};
 use super::table::SETTINGS;
 use crate::encode;
+use crate::failover;
 use crate::options::OptionSpec;
 use crate::output::DRIVERS;
 use crate::route;
@@ -30,6 +31,7 @@ from a file whose path is in NAME_FILE. An empty value counts as unset. [default
 const ROUTES: &str = "
 Routes: SCHEME://HOST:PORT?OPTION=VALUE&OPTION=VALUE, several with commas between. IPv6 addresses
 stand in brackets; '&', '#', '%', ',' and others inside a value are written %26, %23, %25, %2C.
+Over TCP and TLS, HOST:PORT|HOST:PORT goes to the first that answers.
 ";
 
 /// The whole text.
@@ -53,6 +55,7 @@ pub(super) fn text() -> String {
         page.paragraph(&format!("Example: {}", driver.example));
     }
     page.options("Options of every route", route::OPTIONS);
+    page.options("Options of several addresses, over TCP and TLS", failover::OPTIONS);
     page.options("Options of the encoding", encode::OPTIONS);
     for driver in DRIVERS {
         page.options(&format!("Options of {}", driver.schemes.join(", ")), driver.options);
@@ -119,7 +122,13 @@ mod tests {
         }
         for driver in DRIVERS {
             assert!(text.contains(driver.example), "{driver:?}");
-            for row in driver.options.iter().chain(encode::OPTIONS).chain(route::OPTIONS) {
+            for row in driver
+                .options
+                .iter()
+                .chain(encode::OPTIONS)
+                .chain(route::OPTIONS)
+                .chain(failover::OPTIONS)
+            {
                 assert!(text.contains(&format!("\n  {}={}", row.name, row.unit)), "{row:?}");
             }
         }

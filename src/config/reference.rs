@@ -2,6 +2,7 @@
 
 use super::table::{SETTINGS, Setting};
 use crate::encode;
+use crate::failover;
 use crate::options::OptionSpec;
 use crate::output::{DRIVERS, Driver};
 use crate::route;
@@ -23,8 +24,10 @@ const ROUTES: &str = "
 ## Routes
 
 `SCHEME://HOST:PORT?OPTION=VALUE&OPTION=VALUE`; several routes with commas or line ends between.
-IPv6 addresses stand in brackets. In values and paths `%XX` stands for a byte; `&`, `#`, `%` and `,`
-have to be written like that (`%26`, `%23`, `%25`, `%2C`); `+` stands for itself.
+IPv6 addresses stand in brackets. Over TCP and TLS the host may be a list, `HOST:PORT|HOST:PORT`, in
+order of preference: lines go to the first that answers. In values and paths `%XX` stands for a
+byte; `&`, `#`, `%` and `,` have to be written like that (`%26`, `%23`, `%25`, `%2C`); `+` stands for
+itself.
 
 | Scheme | Example | Meaning |
 |---|---|---|
@@ -44,6 +47,7 @@ pub(super) fn text() -> String {
         row(&mut text, &[schemes(driver), code(driver.example), escaped(driver.help)]);
     }
     options(&mut text, "Options of every route", route::OPTIONS);
+    options(&mut text, "Options of several addresses, over TCP and TLS", failover::OPTIONS);
     options(&mut text, "Options of the encoding", encode::OPTIONS);
     for driver in DRIVERS {
         options(&mut text, &format!("Options of {}", schemes(driver)), driver.options);
@@ -111,7 +115,13 @@ mod tests {
         }
         for driver in DRIVERS {
             assert!(text.contains(driver.example), "{driver:?}");
-            for row in driver.options.iter().chain(encode::OPTIONS).chain(route::OPTIONS) {
+            for row in driver
+                .options
+                .iter()
+                .chain(encode::OPTIONS)
+                .chain(route::OPTIONS)
+                .chain(failover::OPTIONS)
+            {
                 assert!(text.contains(&format!("\n| `{}` |", row.name)), "{row:?}");
             }
         }

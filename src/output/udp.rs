@@ -345,6 +345,24 @@ mod tests {
         );
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_resolved_anew_every_minute_and_left_where_it_was_in_between() {
+        let old: SocketAddr = "127.0.0.9:514".parse().unwrap();
+        let (connect_timeout, user_timeout) = (Duration::ZERO, Duration::ZERO);
+        let dial = Dial { host: "localhost".into(), port: 514, connect_timeout, user_timeout };
+        let metrics = Metrics::new().output("test");
+        let mut output = Udp { dial, peer: None, turn: 0, taken: 0, metrics };
+        output.connect_first(&[old]).await.unwrap();
+        let address = |output: &Udp| output.peer.as_ref().unwrap().address;
+        tokio::time::advance(RESOLVED_LIMIT.saturating_sub(Duration::from_secs(1))).await;
+        output.send(Frames::new(b"", &[], 0)).await.unwrap();
+        assert_eq!(address(&output), old);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        output.send(Frames::new(b"", &[], 0)).await.unwrap();
+        let new = address(&output);
+        assert!(new != old && new.ip().is_loopback() && new.port() == 514, "{new}");
+    }
+
     #[tokio::test]
     async fn an_unknown_name_is_named() {
         let (mut output, _) = output("nope.invalid", 514);

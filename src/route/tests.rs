@@ -39,6 +39,9 @@ fn a_route_is_named_by_what_identifies_it() {
         ("syslog+udp://[2001:DB8::1]:514?format=rfc3164", "syslog+udp://[2001:db8::1]:514".into()),
         ("syslog+udp://[fe80::1%25eth0]:514", "syslog+udp://[fe80::1%eth0]:514".into()),
         ("syslog+udp://10.0.0.1:65535", "syslog+udp://10.0.0.1:65535".into()),
+        ("syslog+tls://A:1|[::1]|b", "syslog+tls://a:1|[::1]:6514|b:6514".into()),
+        ("syslog+tls://a?failover=b:1&failover=[::1]", "syslog+tls://a:6514|b:1|[::1]:6514".into()),
+        ("syslog+tcp://a:1|b:1/?failback=off&failover=c:1", "syslog+tcp://a:1|b:1|c:1".into()),
         ("syslog+unix:///run/my%20log", "syslog+unix:///run/my log".into()),
         ("stdout://", "stdout://".into()),
         ("stdout:///?format=json", "stdout://".into()),
@@ -155,6 +158,16 @@ fn a_password_is_never_repeated() {
         "syslog+tcp://user:s3cret/x@host:99999",
         "syslog+tcp://user:s3cret?x@host",
         "syslog+tcp://user:#s3cret@host",
+        "syslog+tcp://user:1/s3cret@host",
+        "syslog+tcp://user:1/x/s3cret@host:514/y?z=1",
+        "syslog+tcp://user:1?s3cret@host",
+        "syslog+tcp://user:1?x=1&s3cret@host",
+        "syslog+tcp://a:1|user:1/s3cret@host",
+        "syslog+tcp://a:1|user:s3cret?x=1@host",
+        "syslog+tcp://user/s3cret@host",
+        "syslog+unix://user:1/s3cret@host",
+        "sislog+tcp://user:1/s3cret@host",
+        "syslog+tcp:user:1/s3cret@host",
         "syslog+tcp:user:s3cret@host",
         "sislog+tcp://user:s3cret@host",
         "user:s3cret@host",
@@ -165,9 +178,48 @@ fn a_password_is_never_repeated() {
             assert!(problem.contains("***@"), "{problem}");
         }
     }
+    let said = problem("syslog+tcp://host?failover=user:s3cret@host");
+    assert!(said.contains("option 'failover'") && !said.contains("s3cret"), "{said}");
     // An '@' in an option or a path is nobody's password.
+    assert!(problem("syslog+tcp://a:1|b:2?x=a@b").starts_with("syslog+tcp://a:1|b:2: unknown"));
     assert!(problem("syslog+tcp://host:514?x=a@b").starts_with("syslog+tcp://host:514: unknown"));
     assert_eq!(name("syslog+unix:///run/log@2"), "syslog+unix:///run/log@2");
+}
+
+#[test]
+fn a_list_of_addresses_is_checked_address_by_address() {
+    let nine: Vec<_> = (1..=9).map(|host| format!("h{host}")).collect();
+    for (uri, part) in [
+        ("syslog+tcp://a||b", "the host is missing"),
+        ("syslog+tcp://a|b:x", "port 'x'"),
+        ("syslog+tcp://a|::1", "needs brackets: [::1]"),
+        ("syslog+tcp://a?failover=b:0", "option 'failover=b:0': port '0'"),
+        ("syslog+tcp://a?failover=b|c", "the host holds '|'"),
+        ("syslog+tcp://a:514|b|A", "the address a:514 is given twice"),
+        ("syslog+tcp://a|b?failover=b:514", "the address b:514 is given twice"),
+        (&format!("syslog+tcp://{}", nine.join("|")), "9 addresses, 8 at most"),
+        ("syslog+udp://a|b", "a sender of datagrams"),
+        ("syslog+udp://a?failover=b", "or use syslog+tcp"),
+        ("syslog+udp://a?failback=1m", "unknown option 'failback'"),
+        ("syslog+unix:///a?failover=b", "unknown option 'failover'"),
+        ("syslog+tcp://a?failback=1m", "option 'failback' needs several addresses"),
+        ("syslog+tcp://a|b?failback=25h", "expected 1s to 24h, or off"),
+    ] {
+        let problem = problem(uri);
+        assert!(problem.contains(part), "{problem}");
+    }
+    let eight = nine.get(..8).unwrap().join("|");
+    assert_eq!(name(&format!("syslog+tcp://{eight}")).matches(":514").count(), 8);
+}
+
+#[test]
+fn a_problem_that_all_addresses_share_is_told_once() {
+    let found = problems("syslog+tls://a|b?user_timeout=x&tls_ca=/nowhere.pem&window=1&typo=1");
+    assert_eq!(found.len(), 4, "{found:?}");
+    for part in ["'user_timeout=x'", "/nowhere.pem", "'window=1'", "'typo'"] {
+        assert!(found.iter().any(|problem| problem.contains(part)), "{part}: {found:?}");
+    }
+    assert_eq!(name("syslog+tls://a|b?tls_server_name=c&user_timeout=3s").matches('|').count(), 1);
 }
 
 #[test]
@@ -199,7 +251,9 @@ fn lists_are_split_at_commas_and_line_ends() {
 fn no_option_has_two_owners() {
     for driver in DRIVERS {
         let mut seen = BTreeSet::new();
-        for row in encode::OPTIONS.iter().chain(driver.options).chain(OPTIONS) {
+        for row in
+            encode::OPTIONS.iter().chain(driver.options).chain(OPTIONS).chain(failover::OPTIONS)
+        {
             assert!(seen.insert(row.name), "{} {}", driver.example, row.name);
         }
         assert!(check(driver.example).is_ok(), "{}", driver.example);
@@ -210,8 +264,11 @@ fn no_option_has_two_owners() {
 fn nearly() -> impl Strategy<Value = String> {
     let schemes = DRIVERS.iter().flat_map(|driver| driver.schemes).copied().collect::<Vec<_>>();
     let scheme = prop_oneof![prop::sample::select(schemes).prop_map(str::to_owned), ".{0,6}"];
-    let place = prop_oneof![r"[a-c.:@/\[\]%0-9-]{0,12}", r"\[[0-9a-f:%]{0,9}\]?(:[0-9]{0,6})?"];
-    let options = prop::collection::vec(r"(window|format|ca|[a-z%]{0,3})=?[0-9a-zK%+é]{0,6}", 0..4);
+    let place = prop_oneof![r"[a-c.:@/|\[\]%0-9-]{0,12}", r"\[[0-9a-f:%]{0,9}\]?(:[0-9]{0,6})?"];
+    let options = prop::collection::vec(
+        r"(window|format|failover|failback|ca|[a-z%]{0,3})=?[0-9a-zK%+é]{0,6}",
+        0..4,
+    );
     let slashes = prop::sample::select(vec!["://", ":", "", ":///"]);
     let query = prop::sample::select(vec!["?", "#", "&", ""]);
     (scheme, slashes, place, query, options).prop_map(|(scheme, slashes, place, query, options)| {

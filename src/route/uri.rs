@@ -1,11 +1,11 @@
 //! The grammar of a route URI: text to a checked address. Never opens or resolves anything.
 //!
-//! `SCHEME://[HOST][:PORT][/PATH][?KEY=VALUE&KEY=VALUE]`, written by hand: the URLs of the web
+//! `SCHEME://[HOST[:PORT]|HOST[:PORT]][/PATH][?KEY=VALUE&KEY=VALUE]`, written by hand: the URLs of the web
 //! allow and normalise far more than a route may say, and an error here has to say what to write.
 
 use std::path::PathBuf;
 
-use super::host::host_and_port;
+use super::list;
 use crate::options::{Problem, closest};
 use crate::output::{Carriage, DRIVERS, Driver, Target, TargetKind, driver};
 
@@ -16,7 +16,8 @@ const SHOWN_CHARACTERS: usize = 200;
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) driver: &'static Driver,
-    pub(super) target: Target,
+    /// One, or a list of hosts in the order in which they are preferred.
+    pub(super) targets: Vec<Target>,
     pub(super) options: Vec<(String, String)>,
     scheme: &'static str,
 }
@@ -41,29 +42,26 @@ impl Address {
             problems.push("a fragment has no place here; write '#' in a value as %23".into());
         }
         let (place, query) = cut(rest, '?');
-        let target = target(driver, place).map_err(|why| problems.push(why)).ok();
         let mut options = Vec::new();
+        let mut bad_options = Vec::new();
         for item in query.unwrap_or_default().split('&').filter(|item| !item.is_empty()) {
             match option(item) {
                 Ok(pair) => options.push(pair),
-                Err(why) => problems.push(why),
+                Err(why) => bad_options.push(why),
             }
         }
-        match target {
-            Some(target) if problems.is_empty() => Ok(Self { driver, target, options, scheme }),
+        let targets = targets(driver, place, &mut options).map_err(|why| problems.extend(why));
+        problems.extend(bad_options);
+        match targets {
+            Ok(targets) if problems.is_empty() => Ok(Self { driver, targets, options, scheme }),
             _ => Err(problems.into_iter().map(located).collect()),
         }
     }
 
     /// What identifies the destination: the URI without its options.
     pub(super) fn name(&self) -> String {
-        let scheme = self.scheme;
-        match &self.target {
-            Target::Host(host, port) if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
-            Target::Host(host, port) => format!("{scheme}://{host}:{port}"),
-            Target::Path(path) => format!("{scheme}://{}", path.display()),
-            Target::None => format!("{scheme}://"),
-        }
+        let targets: Vec<_> = self.targets.iter().map(ToString::to_string).collect();
+        format!("{}://{}", self.scheme, targets.join("|"))
     }
 }
 
@@ -97,15 +95,25 @@ fn without_secrets(rest: &str) -> String {
 }
 
 // Where the host begins if a user stands before it. A password may hold '/', '?' and '#'
-// unescaped; its piece after the first ':' then looks like a port that is no number.
+// unescaped; its piece after the first ':' then looks like a port that is no number, or an '@'
+// follows where none can stand.
 fn user_end(rest: &str) -> Option<usize> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let password = |(user, piece): (&str, &str)| {
         let no_port = piece.is_empty() || piece.contains(|c: char| !c.is_ascii_digit());
         no_port && !user.is_empty() && !user.starts_with('[')
     };
-    let within = if authority.split_once(':').is_some_and(password) { rest } else { authority };
+    let mut hosts = authority.split('|');
+    let holds_password = hosts.any(|host| host.split_once(':').is_some_and(password));
+    let within = if holds_password || misplaced_at(authority, rest) { rest } else { authority };
     within.rfind('@').map(|at| at + 1)
+}
+
+// An '@' in a path behind a host, or in the name of an option, where the value may well have one.
+fn misplaced_at(authority: &str, rest: &str) -> bool {
+    let (place, query) = cut(rest, '?');
+    let names = || query.unwrap_or_default().split('&').map(|item| cut(item, '=').0);
+    !authority.is_empty() && (place.contains('@') || names().any(|name| name.contains('@')))
 }
 
 fn split_scheme(uri: &str) -> Result<(&'static str, &'static Driver, &str), String> {
@@ -141,37 +149,47 @@ fn usual_example() -> &'static str {
     DRIVERS.iter().rfind(usual).map_or("stdout://", |driver| driver.example)
 }
 
-fn target(driver: &Driver, place: &str) -> Result<Target, String> {
-    let example = driver.example;
-    let (authority, path) =
-        place.find('/').and_then(|at| place.split_at_checked(at)).unwrap_or((place, ""));
-    match driver.target {
-        TargetKind::Host { default_port } => {
-            if path.len() > 1 {
-                return Err(format!("a path has no place here; for example {example}"));
-            }
-            let (host, port) =
-                host_and_port(authority).map_err(|why| format!("{why}; for example {example}"))?;
-            Ok(Target::Host(host, port.unwrap_or(default_port)))
+fn targets(
+    driver: &Driver,
+    place: &str,
+    options: &mut Vec<(String, String)>,
+) -> Result<Vec<Target>, Vec<String>> {
+    if let TargetKind::Host { default_port } = driver.target {
+        let (authority, path) = authority_and_path(place);
+        if path.len() > 1 {
+            let example = driver.example;
+            return Err(vec![format!("a path has no place here; for example {example}")]);
         }
-        TargetKind::Path => {
-            if !authority.is_empty() {
-                return Err(format!(
-                    "the path must be absolute, with a third '/'; for example {example}"
-                ));
-            }
-            let path = percent_decoded(path).map_err(|why| format!("the path {why}"))?;
-            if path.ends_with('/') || path.is_empty() {
-                return Err(format!("the path names no file; for example {example}"));
-            }
-            if path.contains('\0') {
-                return Err("the path holds a NUL byte, which no file name can".into());
-            }
-            Ok(Target::Path(PathBuf::from(path)))
-        }
-        TargetKind::None if authority.is_empty() && path.len() <= 1 => Ok(Target::None),
-        TargetKind::None => Err(format!("neither host nor path has a place here; write {example}")),
+        return list::targets(driver, default_port, authority, options);
     }
+    local(driver, place).map(|target| vec![target]).map_err(|why| vec![why])
+}
+
+fn authority_and_path(place: &str) -> (&str, &str) {
+    place.find('/').and_then(|at| place.split_at_checked(at)).unwrap_or((place, ""))
+}
+
+fn local(driver: &Driver, place: &str) -> Result<Target, String> {
+    let example = driver.example;
+    let (authority, path) = authority_and_path(place);
+    if driver.target == TargetKind::None {
+        return if authority.is_empty() && path.len() <= 1 {
+            Ok(Target::None)
+        } else {
+            Err(format!("neither host nor path has a place here; write {example}"))
+        };
+    }
+    if !authority.is_empty() {
+        return Err(format!("the path must be absolute, with a third '/'; for example {example}"));
+    }
+    let path = percent_decoded(path).map_err(|why| format!("the path {why}"))?;
+    if path.ends_with('/') || path.is_empty() {
+        return Err(format!("the path names no file; for example {example}"));
+    }
+    if path.contains('\0') {
+        return Err("the path holds a NUL byte, which no file name can".into());
+    }
+    Ok(Target::Path(PathBuf::from(path)))
 }
 
 fn option(item: &str) -> Result<(String, String), String> {

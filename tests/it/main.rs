@@ -24,10 +24,12 @@
 #![allow(unreachable_pub, reason = "a test crate has no outside")]
 
 mod agent;
+mod blackholes;
 mod bytes;
 mod checkpoint;
 mod drivers;
 mod engine_faults;
+mod failover;
 mod fakes;
 mod image;
 mod lives;

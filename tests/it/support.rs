@@ -2,6 +2,7 @@
 //! containers that clean up after themselves, a proxy before the engine, and the count of lines.
 
 pub mod agent;
+pub mod blackhole;
 pub mod certificates;
 pub mod engine;
 pub mod numbers;

@@ -1,9 +1,8 @@
 //! Receivers that break the connection. The ids are those of the fault matrix.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::support::agent::{Agent, Launch};
+use crate::support::agent::Launch;
 use crate::support::numbers::{Expected, Stream, text};
 use crate::support::receiver::{After, Close, Conduct, Framing, TcpReceiver};
 use crate::support::{SOON, check, until};
@@ -21,25 +20,12 @@ fn quick(launch: Launch, receiver: &TcpReceiver) -> Launch {
     launch.env("DOWNSPOUT_BACKOFF_MAX", QUICK).arg(receiver.route())
 }
 
-/// Gives the lines to the agent at about 10,000 a second.
-fn feed_slowly(agent: &mut Agent, expected: &Expected) -> std::thread::JoinHandle<()> {
-    let mut input = agent.take_input();
-    let replay = expected.replay();
-    std::thread::spawn(move || {
-        let lines: Vec<&str> = replay.split_inclusive('\n').collect();
-        for burst in lines.chunks(100) {
-            input.write_all(burst.concat().as_bytes()).expect("the agent reads");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    })
-}
-
 // A live load of 20 containers with one break in the middle; returns when the link was back.
 fn breaks_once(conduct: Conduct) {
     let receiver = TcpReceiver::scripted(Framing::OctetCounting, [conduct]);
     let expected = Expected::of_containers("web", 20, 500, 200);
     let mut agent = quick(Launch::fed(), &receiver).ready();
-    let feeder = feed_slowly(&mut agent, &expected);
+    let feeder = agent.feed_slowly(expected.replay());
     receiver.wait_connections(1, SOON);
     until("the break", SOON, || receiver.ended(0).ok_or_else(|| "not yet".to_owned()));
     let broken = Instant::now();

@@ -91,13 +91,13 @@ impl Discovery {
         Self {
             host: shared.settings.hostname.clone().unwrap_or_default(),
             shared: Arc::new(shared),
+            since: feed.started,
             feed,
             engine_up,
             tracked: HashMap::new(),
             created: HashSet::new(),
             told: VecDeque::new(),
             own_id: own::container_id(),
-            since: Timestamp::now(),
         }
     }
 

@@ -31,6 +31,8 @@ const OPTIONS: &[&str] = &[
     "max_message_bytes",
     "window",
     "connect_timeout",
+    "failover",
+    "failback",
     "tls_ca",
     "typo",
 ];
@@ -72,10 +74,10 @@ fuzz_target!(|input: Input<'_>| {
         Input::Password { scheme, user, before, rest } => {
             // What begins the address ends the user's name.
             let user: String = user.chars().filter(|c| !"/?#:@[".contains(*c)).collect();
-            // Up to here it reads as HOST:PORT/PATH, and nobody can tell.
+            // Up to here it reads as HOST:PORT?OPTION=, and nobody can tell.
             let piece = before.split(['/', '?', '#']).next().unwrap_or_default();
             let is_port = !piece.is_empty() && piece.bytes().all(|byte| byte.is_ascii_digit());
-            if user.is_empty() || (is_port && piece.len() < before.len()) {
+            if user.is_empty() || (is_port && before.contains('?')) {
                 return;
             }
             let scheme = pick(SCHEMES, scheme);

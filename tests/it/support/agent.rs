@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -29,6 +30,23 @@ impl Launch {
             .env("DOWNSPOUT_HTTP", "127.0.0.1:0")
             .env("DOWNSPOUT_HOSTNAME", HOST)
             .env("DOWNSPOUT_STATE_DIR", "off")
+    }
+
+    /// An agent that sees `hosts` in the place of `/etc/hosts`, and what becomes of that file; it
+    /// ships what `Agent::feed` gives it.
+    pub fn fed_with_hosts(hosts: &Path) -> Self {
+        // Only its own mounts change; who is not root becomes so in a user namespace.
+        let rootless = std::fs::metadata("/proc/self").unwrap().uid() != 0;
+        let mut command = Command::new("unshare");
+        command.args(if rootless { &["--map-root-user", "--mount"][..] } else { &["--mount"] });
+        command.args(["sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]);
+        command.arg(hosts).arg(env!("CARGO_BIN_EXE_downspout"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        command.env_clear().env("PATH", path).stdin(Stdio::piped());
+        Self { command }
+            .env("DOWNSPOUT_HTTP", "127.0.0.1:0")
+            .env("DOWNSPOUT_HOSTNAME", HOST)
+            .env("DOWNSPOUT_SOURCE", "replay:-")
     }
 
     /// An agent that ships the numbered lines of a file and exits.
@@ -199,6 +217,18 @@ impl Agent {
     pub fn feed(&mut self, lines: &str) {
         let stdin = self.stdin.as_mut().expect("an agent started with `fed`");
         stdin.write_all(lines.as_bytes()).expect("the agent reads its standard input");
+    }
+
+    /// Gives lines to an agent that is `fed`, about 10,000 a second, and ends its input.
+    pub fn feed_slowly(&mut self, lines: String) -> std::thread::JoinHandle<()> {
+        let mut input = self.take_input();
+        std::thread::spawn(move || {
+            let lines: Vec<&str> = lines.split_inclusive('\n').collect();
+            for burst in lines.chunks(100) {
+                input.write_all(burst.concat().as_bytes()).expect("the agent reads");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        })
     }
 
     /// Takes the agent's standard input away, to feed it from another thread.

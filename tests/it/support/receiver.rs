@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::numbers::{Expected, Stream, Tally};
-use super::until;
+use super::{blackhole, until};
 
 /// How often a receiver's thread looks for commands while nothing arrives.
 const TICK: Duration = Duration::from_millis(5);
@@ -249,10 +249,13 @@ struct Shared {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "two orders, and whether they are followed")]
 struct State {
     script: VecDeque<Conduct>,
     refusing: bool,
     port_held: bool,
+    swallowing: bool,
+    swallows: bool,
     links: Vec<Arc<Link>>,
 }
 
@@ -260,6 +263,7 @@ struct State {
 #[derive(Default)]
 struct Link {
     orders: Mutex<Orders>,
+    swallows: AtomicBool,
     ended: Mutex<Option<Instant>>,
 }
 
@@ -267,6 +271,7 @@ struct Link {
 struct Orders {
     close: Option<Close>,
     behave: bool,
+    swallow: bool,
 }
 
 impl TcpReceiver {
@@ -277,7 +282,20 @@ impl TcpReceiver {
 
     /// Treats the first connections as the script says, and reads all later ones.
     pub fn scripted(framing: Framing, script: impl IntoIterator<Item = Conduct>) -> Self {
-        let socket = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
+        Self::listening(bound(SocketAddr::from(([127, 0, 0, 1], 0))), framing, script)
+    }
+
+    /// Listens on another loopback address, with the port of `other`.
+    pub fn beside(other: &Self, address: [u8; 4]) -> Self {
+        let address = SocketAddr::from((address, other.address.port()));
+        Self::listening(bound(address), Framing::OctetCounting, [])
+    }
+
+    fn listening(
+        socket: socket2::Socket,
+        framing: Framing,
+        script: impl IntoIterator<Item = Conduct>,
+    ) -> Self {
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let inbox = Arc::new(Inbox::default());
         let state = State { script: script.into_iter().collect(), ..State::default() };
@@ -346,6 +364,40 @@ impl TcpReceiver {
         self.set_refusing(false);
     }
 
+    /// Makes a black hole of the connections that there are; new ones are accepted.
+    pub fn swallow_connections(&self) {
+        self.set_swallowing(true, false);
+    }
+
+    /// Makes a black hole of everything, connections to come included.
+    pub fn swallow_everything(&self) {
+        self.set_swallowing(true, true);
+    }
+
+    /// Ends all black holes.
+    pub fn heal(&self) {
+        self.set_swallowing(false, false);
+    }
+
+    fn set_swallowing(&self, connections: bool, listener: bool) {
+        self.shared.state.lock().unwrap().swallowing = listener;
+        until("the listener does as told", super::SOON, || {
+            let done = self.shared.state.lock().unwrap().swallows == listener;
+            super::check(done, || "not yet".to_owned())
+        });
+        // Whatever was accepted before the listener changed is in the list by now.
+        let links = self.shared.state.lock().unwrap().links.clone();
+        for link in &links {
+            link.orders.lock().unwrap().swallow = connections;
+        }
+        until("the connections do as told", super::SOON, || {
+            let done = links.iter().all(|link| {
+                link.ended.lock().unwrap().is_some() || link.swallows.load(SeqCst) == connections
+            });
+            super::check(done, || "not yet".to_owned())
+        });
+    }
+
     fn set_refusing(&self, refusing: bool) {
         self.shared.state.lock().unwrap().refusing = refusing;
         until("the listener does as told", super::SOON, || {
@@ -383,6 +435,7 @@ impl Shared {
                 let state = self.state.lock().unwrap();
                 (state.refusing, state.port_held)
             };
+            self.follow_swallowing(&socket);
             if refusing && !held {
                 drop(socket);
                 socket = bound(address);
@@ -408,6 +461,14 @@ impl Shared {
         }
     }
 
+    fn follow_swallowing(&self, listener: &socket2::Socket) {
+        let mut state = self.state.lock().unwrap();
+        if state.swallowing != state.swallows {
+            state.swallows = state.swallowing;
+            if state.swallows { blackhole::swallow(listener) } else { blackhole::heal(listener) }
+        }
+    }
+
     fn enlist(&self, link: &Arc<Link>) -> (usize, Conduct) {
         let mut state = self.state.lock().unwrap();
         state.links.push(link.clone());
@@ -421,10 +482,18 @@ impl Shared {
         let mut parser = Parser::new(self.framing, self.inbox.clone(), number);
         let mut closing = false;
         loop {
-            let (close, behave) = {
+            let (close, behave, swallow) = {
                 let orders = link.orders.lock().unwrap();
-                (orders.close, orders.behave)
+                (orders.close, orders.behave, orders.swallow)
             };
+            if swallow != link.swallows.load(SeqCst) {
+                if swallow {
+                    blackhole::swallow(stream);
+                } else {
+                    blackhole::heal(stream);
+                }
+                link.swallows.store(swallow, SeqCst);
+            }
             if behave && matches!(conduct, Conduct::Stall | Conduct::Drip) {
                 conduct = Conduct::Read;
             }
