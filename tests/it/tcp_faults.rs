@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::agent::Launch;
+use crate::support::agent::{Agent, Launch};
 use crate::support::engine::Engine;
 use crate::support::numbers::{Expected, Stream, Tally, printing, text};
 use crate::support::receiver::{After, Close, Conduct, Framing, TcpReceiver};
@@ -44,47 +44,76 @@ fn breaks_once(conduct: Conduct) {
     assert!(away < Duration::from_secs(1), "it took {away:?} to connect again");
 }
 
-// The receiver takes 20,000 lines, then stalls while its kernel takes megabytes more, then resets.
-// Returns what came, what was expected, and how much of the doubt could not be lifted.
-fn stalls_then_resets(name: &str, options: &str, unread: u64) -> (Tally, u64) {
-    // A receive buffer grows while its process reads, so that megabytes lie in it afterwards.
-    let conduct = Conduct::StallAfter(After::Frames(20_000));
-    let receiver = TcpReceiver::scripted(Framing::OctetCounting, [conduct]);
-    let engine = Engine::new(name);
-    let launch = Launch::new().env("DOWNSPOUT_BACKOFF_MAX", QUICK);
-    let agent = launch.arg(format!("{}{options}", receiver.route())).ready();
-    let mut expected = Expected::new(200);
-    for name in ["a", "b", "c", "d"] {
-        let script = format!("{}; exec sleep 1000", printing(Stream::Out, &(1..=20_000), 200));
-        let start = engine.container(name).option("--log-opt=max-size=100m");
-        expected.add(&start.run(&script), Stream::Out, 1..=20_000);
+/// A receiver that took 20,000 lines and then stalled, with `unread` more or above in its kernel.
+struct Stalled {
+    agent: Agent,
+    receiver: TcpReceiver,
+    expected: Expected,
+    _engine: Engine,
+}
+
+impl Stalled {
+    // A receive buffer grows while its process reads fast, which is for the kernel to decide: so
+    // this takes some attempts at times.
+    fn new(name: &str, options: &str, unread: u64) -> Self {
+        let scene = (0..8).find_map(|_| Self::attempt(name, options, unread));
+        scene.expect("the kernel takes more than is kept for a usual break")
     }
+
+    fn attempt(name: &str, options: &str, unread: u64) -> Option<Self> {
+        let conduct = Conduct::StallAfter(After::Frames(20_000));
+        let receiver = TcpReceiver::scripted(Framing::OctetCounting, [conduct]);
+        let engine = Engine::alone(name);
+        let launch = Launch::new().env("DOWNSPOUT_BACKOFF_MAX", QUICK);
+        let agent = launch.arg(format!("{}{options}", receiver.route())).ready();
+        let mut expected = Expected::new(200);
+        for name in ["a", "b", "c", "d"] {
+            let script = format!("{}; exec sleep 1000", printing(Stream::Out, &(1..=20_000), 200));
+            let start = engine.container(name).option("--log-opt=max-size=100m");
+            expected.add(&start.run(&script), Stream::Out, 1..=20_000);
+        }
+        let series = receiver.route();
+        let (mut delivered, mut moved) = (0, Instant::now());
+        while moved.elapsed() < Duration::from_secs(5) {
+            let read = receiver.inbox.count() as u64;
+            let now = agent.metrics().of("lines_delivered_total", &series);
+            if read >= 20_000 && now > read + unread {
+                return Some(Self { agent, receiver, expected, _engine: engine });
+            }
+            if now != delivered {
+                (delivered, moved) = (now, Instant::now());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+}
+
+// Stalls, then resets. Returns the count, and how much of the doubt could not be lifted.
+fn stalls_then_resets(name: &str, options: &str, unread: u64) -> (Tally, u64) {
+    let scene = Stalled::new(name, options, unread);
+    let Stalled { agent, receiver, expected, .. } = &scene;
     let series = receiver.route();
-    // What the kernel took without its process: far more than is kept for a usual break.
-    agent.wait_for("an acknowledgement beyond what was read", SOON, |metrics| {
-        let read = receiver.inbox.with(|frames| frames.len() as u64);
-        read >= 20_000 && metrics.of("lines_delivered_total", &series) > read + unread
-    });
     receiver.close_all(Close::Reset);
-    until("all is shipped, and nothing comes any more", 2 * SOON, || {
-        let metrics = agent.metrics();
-        let in_flight = metrics.of("lines_in_flight", &series);
-        let read = metrics.of("lines_read_total", &series);
-        check(in_flight == 0 && read >= expected.count(), || format!("{read} {in_flight}"))
+    until("no more is missing than the agent says", 2 * SOON, || {
+        let allowed = agent.metrics().of("bytes_doubtful_total", &series) / 200;
+        let tally = receiver.inbox.tally(expected);
+        check(tally.lost.len() as u64 <= allowed, || format!("{allowed} allowed: {tally}"))
     });
     agent.assert_balance(&series);
     assert!(agent.peak_resident_bytes() <= 64 << 20, "{}", agent.peak_resident_bytes());
     let doubtful = agent.metrics().of("bytes_doubtful_total", &series);
     let rewound = agent.metrics().value("logs_rewound_total");
     assert_eq!(rewound > 0, options.is_empty(), "{rewound} logs were read again");
-    assert_eq!(agent.terminate().code, Some(0));
     receiver.inbox.assert_nothing_garbled();
-    (receiver.inbox.tally(&expected), doubtful)
+    let tally = receiver.inbox.tally(expected);
+    assert_eq!(scene.agent.terminate().code, Some(0));
+    (tally, doubtful)
 }
 
 #[test]
 fn f04_a_stall_and_then_a_reset_lose_nothing() {
-    let (tally, doubtful) = stalls_then_resets("stall", "", 2_000);
+    let (tally, doubtful) = stalls_then_resets("stall", "", 1_200);
     // Twice what its window has shrunk is in doubt, and the logs are read again from a bit before.
     let frame_bytes = 300;
     tally.assert_at_most_repeated((8 << 20) / frame_bytes);
@@ -95,9 +124,7 @@ fn f04_a_stall_and_then_a_reset_lose_nothing() {
 fn f04_with_a_smaller_replay_no_more_is_lost_than_it_says() {
     let (tally, doubtful) = stalls_then_resets("capped", "?replay=64KiB", 1_000);
     assert!(!tally.lost.is_empty(), "the test must lose something to show it: {tally}");
-    let frame_bytes = 200;
-    assert!(tally.lost.len() as u64 <= doubtful / frame_bytes, "{doubtful}: {tally}");
-    assert!(tally.garbled.is_empty(), "{tally}");
+    assert!(doubtful > 0 && tally.garbled.is_empty(), "{tally}");
 }
 
 #[test]
