@@ -33,6 +33,7 @@ mod failover;
 mod fakes;
 mod image;
 mod lives;
+mod outages;
 mod outputs;
 mod receivers;
 mod relp;
