@@ -26,6 +26,7 @@
 mod agent;
 mod bytes;
 mod checkpoint;
+mod clock;
 mod drivers;
 mod engine_faults;
 mod fakes;
@@ -33,6 +34,7 @@ mod image;
 mod lives;
 mod outputs;
 mod receivers;
+mod scale;
 mod stalls;
 mod support;
 mod tcp_faults;
