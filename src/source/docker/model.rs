@@ -86,7 +86,7 @@ fn log() -> impl Strategy<Value = Log> {
                 texts.into_iter().rev().map(|text| Record { stream, time, text }).collect();
             // The first of its pieces comes at once, and some more; the others after those of the
             // other stream.
-            for _ in 0..1 + usize::from(mingle) % pieces {
+            for _ in 0..=usize::from(mingle) % pieces {
                 log.records.extend(open[index].pop());
             }
         }
