@@ -4,10 +4,12 @@ IMAGE ?= downspout:dev
 BUILDER_IMAGE ?= rust:1-alpine
 ROUTE ?=
 FUZZ_SECONDS ?= 60
-export IMAGE BUILDER_IMAGE ROUTE FUZZ_SECONDS
+SOAK_SECONDS ?= 600
+SOAK_SEED ?=
+export IMAGE BUILDER_IMAGE ROUTE FUZZ_SECONDS SOAK_SECONDS SOAK_SEED
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build image lint deny bench fuzz clean
+.PHONY: help run test build image lint deny bench fuzz soak clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
@@ -39,6 +41,9 @@ bench: ## micro-benches, and the table against rsyslog and syslog-ng (needs an e
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@deploy/fuzz.sh
+
+soak: ## everything at random for SOAK_SECONDS (600), then the count of lines (needs an engine)
+	@deploy/soak.sh
 
 clean: ## remove build output, samples, and the images made here
 	cargo clean

@@ -240,9 +240,11 @@ impl State {
     }
 }
 
-/// What was lost, as the agent's own line, counted as read.
+/// What was lost, as the agent's own line, counted as read; the agent's log has it too.
 pub(super) fn notice(loss: &Loss, container: &Container, metrics: &DestinationMetrics) -> Chunk {
     let chunk = loss.announce(container);
+    let text = chunk.lines().first().map(|line| String::from_utf8_lossy(chunk.text(line)));
+    tracing::warn!("{}", text.unwrap_or_default());
     count_read(metrics, chunk.lines().len() as u64, &chunk);
     chunk
 }

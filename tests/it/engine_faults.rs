@@ -27,10 +27,15 @@ impl Scene {
     }
 
     fn starting(name: &str, proxy: Proxy) -> Self {
+        Self::with(name, proxy, |launch| launch)
+    }
+
+    fn with(name: &str, proxy: Proxy, settings: impl FnOnce(Launch) -> Launch) -> Self {
         let engine = Engine::new(name);
         let receiver = TcpReceiver::start();
         let launch = Launch::new().env("DOCKER_HOST", proxy.docker_host());
-        let agent = launch.env("DOWNSPOUT_BACKLOG", "true").arg(receiver.route()).start();
+        let launch = settings(launch.env("DOWNSPOUT_BACKLOG", "true"));
+        let agent = launch.arg(receiver.route()).start();
         Self { agent, receiver, proxy, engine }
     }
 
@@ -209,4 +214,21 @@ fn f32_a_wrong_byte_in_a_frame_header_loses_and_repeats_nothing() {
 #[test]
 fn f28_a_stretch_that_the_engine_sends_twice_is_shipped_once() {
     survives("twice", "logs", [Mischief::Repeat(7)]);
+}
+
+#[test]
+fn f29_a_stream_that_stalls_loses_and_repeats_nothing() {
+    let probing = |launch: Launch| launch.env("DOWNSPOUT_PROBE_AFTER", "1s");
+    let mut scene = Scene::with("stall", Proxy::start(), probing);
+    scene.agent.wait_ready();
+    let start = scene.engine.container("a");
+    let name = start.name.clone();
+    let id = start.create(&printing_slowly(60, 50_000));
+    // In the middle of a line, after the head and some ten lines.
+    scene.proxy.arm(&format!("{id}/logs"), Mischief::StallAfter(777), 1);
+    Engine::docker(&["start", &id]);
+    let expected = both(&name, 60, 8);
+    scene.receiver.inbox.wait_complete(&expected, 2 * SOON);
+    assert_eq!(scene.agent.metrics().value("log_streams_stalled_total"), 1);
+    scene.assert_all_arrive(&expected);
 }

@@ -4,7 +4,7 @@ use crate::support::agent::Launch;
 use crate::support::engine::Engine;
 use crate::support::numbers::{Expected, Stream, printing};
 use crate::support::receiver::{Frame, TcpReceiver};
-use crate::support::site::{Site, wait_printed};
+use crate::support::site::{Site, burst, wait_printed};
 use crate::support::{SOON, check, until};
 
 /// Prints the number of the run, then does what follows.
@@ -21,6 +21,14 @@ fn nothing_is_lost_of_containers_that_remove_themselves() {
         start.run_in_foreground("echo 000001 o");
     }
     site.assert_all_arrive(&expected);
+}
+
+#[test]
+fn f30_of_sixty_containers_that_remove_themselves_four_at_a_time_next_to_nothing_is_lost() {
+    let mut site = Site::on(Engine::alone("burst"), |launch| launch);
+    burst(&site, 60, 4);
+    assert!(site.agent.is_running());
+    assert_eq!(site.agent.terminate().code, Some(0));
 }
 
 #[test]

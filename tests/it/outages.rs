@@ -97,8 +97,8 @@ fn f06_what_rotation_removed_while_nobody_read_is_announced_once() {
     assert_eq!(lines.len() as u64, 100 + 20_001 - first, "lost is what was rotated away, only");
     let notices = notices(&receiver);
     let [notice] = &notices[..] else { panic!("{notices:?}") };
-    let short = Engine::docker(&["inspect", "--format", "{{.Id}}", &name]);
-    let said = format!("an unknown number of lines of {name} ({}) lost between ", &short[..12]);
+    let short = Engine::docker(&["inspect", "--format", "{{printf \"%.12s\" .Id}}", &name]);
+    let said = format!("an unknown number of lines of {name} ({short}) lost between ");
     assert!(
         notice.starts_with(&said) && notice.ends_with("rotated before they could be read"),
         "{notice}"

@@ -63,7 +63,7 @@ enum Reach {
     Since,
 }
 
-const REACHES: [Reach; 4] = [Reach::Tail(1), Reach::Tail(100), Reach::Tail(5_000), Reach::Since];
+const REACHES: [Reach; 4] = [Reach::Tail(2), Reach::Tail(100), Reach::Tail(5_000), Reach::Since];
 
 /// Why a stream is no longer read.
 #[derive(Debug)]

@@ -16,6 +16,10 @@ use crate::record::{ChunkBuilder, Container, Place, Stream, Timestamp};
 const PIECE_BYTES: usize = 16 * 1024;
 const NOW: Timestamp = Timestamp::from_nanos(i64::MAX / 2);
 
+/// Pieces of a line come after others that were stamped later by this much for each line between:
+/// within the disorder that a position allows for.
+const LATE_NANOS: i64 = 50_000_000;
+
 #[derive(Debug, Clone)]
 struct Record {
     stream: Stream,
@@ -55,9 +59,10 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 /// Lines of one to three pieces on both streams, their pieces mingled; stamps rise by 0 to 4 s
-/// within a stream and are shared by the pieces of a line.
+/// and are shared by the pieces of a line, and by some lines that follow each other.
 fn log() -> impl Strategy<Value = Log> {
-    let line = (any::<bool>(), 1..4_usize, 0..4_000_000_000_i64, any::<u8>());
+    let step = prop_oneof![Just(0), 0..LATE_NANOS, 0..4_000_000_000_i64];
+    let line = (any::<bool>(), 1..4_usize, step, any::<u8>());
     prop::collection::vec(line, 1..40).prop_map(|lines| {
         let mut clock = 1_000_000_000_000_i64;
         let mut open: [Vec<Record>; 2] = [Vec::new(), Vec::new()];
@@ -66,7 +71,10 @@ fn log() -> impl Strategy<Value = Log> {
             let (stream, index) = [(Stream::Stdout, 0), (Stream::Stderr, 1)][usize::from(stderr)];
             // A line of a stream begins when the one before it has ended.
             log.records.extend(open[index].drain(..).rev());
-            clock += step + 1;
+            if step > LATE_NANOS {
+                log.records.extend(open[1 - index].drain(..).rev());
+            }
+            clock += step;
             let time = Timestamp::from_nanos(clock);
             let mut name = format!("{number:05}");
             log.lines[index].push(name.clone());
@@ -76,8 +84,9 @@ fn log() -> impl Strategy<Value = Log> {
                 name.into_bytes().chunks(PIECE_BYTES).map(<[u8]>::to_vec).collect();
             open[index] =
                 texts.into_iter().rev().map(|text| Record { stream, time, text }).collect();
-            // Some of its pieces come at once, the others after those of the other stream.
-            for _ in 0..usize::from(mingle) % (pieces + 1) {
+            // The first of its pieces comes at once, and some more; the others after those of the
+            // other stream.
+            for _ in 0..=usize::from(mingle) % pieces {
                 log.records.extend(open[index].pop());
             }
         }
@@ -123,18 +132,22 @@ impl Agent {
     /// A tail if it reaches back far enough, else `since`, as the follower does it.
     fn open(&mut self, log: &Log) {
         self.position.reopened(NOW);
-        let tails = [1, 3, 10].map(|records| log.records.len().saturating_sub(records));
-        let known = |start: &usize| {
-            let record = &log.records[*start];
-            let open = self.assembler.open_since(record.stream).is_some();
-            self.position.is_known(record.stream, record.time, NOW, open)
+        let tails = [2, 3, 10].map(|records| log.records.len().saturating_sub(records));
+        let reaches = |start: &usize| {
+            let mut position = self.position.clone();
+            log.records[*start..].iter().all(|Record { stream, time, .. }| {
+                let open = self.assembler.open_since(*stream).is_some();
+                let reaches = !position.needs_more(*stream, *time, NOW, open);
+                position.admit(*stream, *time, NOW);
+                reaches
+            })
         };
         let since = self.position.since(self.open_lines());
         let all = || {
             let first = log.records.iter().position(|r| since.is_none_or(|since| r.time >= since));
             first.unwrap_or(log.records.len())
         };
-        self.next = tails.iter().find(|start| known(start)).copied().unwrap_or_else(all);
+        self.next = tails.iter().find(|start| reaches(start)).copied().unwrap_or_else(all);
     }
 
     fn take(&mut self, log: &Log, records: usize) {

@@ -23,8 +23,15 @@ pub(super) struct Position {
     taken: Cursor,
     /// A line that began here was not taken although later ones were: the earlier reader held it.
     behind: Option<Timestamp>,
+    /// The stamp of the open stream's first record.
+    first: Option<Timestamp>,
     /// The record that came last on each stream, also if it was a repetition.
     run: [Option<Mark>; 2],
+    /// The open stream has brought what was taken last; what follows is new, whatever its stamp.
+    found: [bool; 2],
+    /// What was taken last before the clock stepped back: up to here stamps of the future are
+    /// known.
+    before_step: [Option<Mark>; 2],
     /// Streams whose clock stepped back behind what was taken. Their stamps do not tell what is
     /// new; the record that was taken last does, and what comes behind it.
     seeking: [bool; 2],
@@ -69,12 +76,19 @@ impl Position {
 
     /// What is missing before the first record of a log, read from as far back as it goes: from
     /// which stamp to which.
-    pub(super) fn gap(&self, stream: Stream, time: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    pub(super) fn gap(
+        &self,
+        stream: Stream,
+        time: Timestamp,
+        now: Timestamp,
+    ) -> Option<(Timestamp, Timestamp)> {
         let latest = self.taken.latest()?;
         let same = self.taken.mark(stream).is_some_and(|taken| taken.time == latest);
         let later = time.nanos() - latest.nanos();
         let missing = if same { later > 0 } else { later > GAP_NANOS };
-        (missing && !self.is_seeking()).then_some((latest, time))
+        // From a clock that stepped back since: it does not tell.
+        let stepped = time > now || self.is_seeking();
+        (missing && !stepped).then_some((latest, time))
     }
 
     /// True for a record that lies behind all that was taken. A record with the stamp of the last
@@ -84,16 +98,31 @@ impl Position {
         !taken && matches!(self.clone().admit(stream, time, now), Admission::New(_))
     }
 
-    /// True for a record before which nothing is missing: it was taken itself, or is too old. With
-    /// the stamp of a line that is `open`, it may be any of the line's pieces, so that counting
-    /// them from here would be wrong.
-    pub(super) fn is_known(
+    /// To be asked of every record of a tail before it is admitted: true if something may be
+    /// missing before it, so that a longer tail is needed. Nor may a stream begin with the stamp
+    /// that was taken last: it may be any of the records with that stamp, so that counting them
+    /// from here would be wrong.
+    pub(super) fn needs_more(
         &self,
         stream: Stream,
         time: Timestamp,
         now: Timestamp,
         open: bool,
     ) -> bool {
+        let same = || self.taken.mark(stream).is_some_and(|taken| taken.time == time);
+        match self.first {
+            None => same() || !self.is_known(stream, time, now, open),
+            // If the other stream reaches far back, all of this one's records with that stamp are
+            // here; but for the pieces of a line, which may be late by any time.
+            Some(first) => {
+                let near = open || first >= time.before(DISORDER_NANOS);
+                near && of(&self.run, stream).is_none() && same()
+            }
+        }
+    }
+
+    /// True for a record before which nothing is missing: it was taken itself, or is too old.
+    fn is_known(&self, stream: Stream, time: Timestamp, now: Timestamp, open: bool) -> bool {
         let same = self.taken.mark(stream).is_some_and(|taken| taken.time == time);
         let is_new = matches!(self.clone().admit(stream, time, now), Admission::New(_));
         let late = self.behind.is_some_and(|behind| time >= behind.before(DISORDER_NANOS));
@@ -102,28 +131,36 @@ impl Position {
 
     /// A new stream starts: counting of equal stamps starts over.
     pub(super) fn reopened(&mut self, now: Timestamp) {
+        self.first = None;
         self.run = [None, None];
+        self.found = [false, false];
         self.seeking = [Stream::Stdout, Stream::Stderr]
             .map(|stream| self.taken.mark(stream).is_some_and(|taken| taken.time > now));
     }
 
     /// Decides on a record, and takes it if it is new.
     pub(super) fn admit(&mut self, stream: Stream, time: Timestamp, now: Timestamp) -> Admission {
+        self.first.get_or_insert(time);
         if self.floor.is_some_and(|floor| time < floor) {
             return Admission::TooOld;
         }
-        let [stdout, stderr] = &mut self.run;
-        let run = if stream == Stream::Stdout { stdout } else { stderr };
+        let run = of_mut(&mut self.run, stream);
         let pieces = match *run {
             Some(last) if last.time == time => last.pieces + 1,
             _ => 1,
         };
         let mark = Mark { time, pieces };
         *run = Some(mark);
-        if let Some(taken) = self.taken.mark(stream)
-            && self.is_repeated(stream, mark, taken, now)
-        {
-            return Admission::Repeated;
+        if let Some(taken) = self.taken.mark(stream) {
+            let is_repeated = self.is_repeated(stream, mark, taken, now);
+            *of_mut(&mut self.found, stream) |= mark == taken || !is_repeated;
+            if is_repeated {
+                return Admission::Repeated;
+            }
+            if mark < taken {
+                let before = of_mut(&mut self.before_step, stream);
+                *before = (*before).max(Some(taken));
+            }
         }
         self.behind = self.behind.filter(|behind| time < *behind);
         self.taken.advance(stream, mark);
@@ -131,16 +168,27 @@ impl Position {
     }
 
     fn is_repeated(&mut self, stream: Stream, mark: Mark, taken: Mark, now: Timestamp) -> bool {
-        let [stdout, stderr] = &mut self.seeking;
-        let seeking = if stream == Stream::Stdout { stdout } else { stderr };
+        let seeking = of_mut(&mut self.seeking, stream);
         if *seeking {
             *seeking = mark < taken;
             return mark <= taken;
+        }
+        // Printed before the clock stepped back, and taken then.
+        if mark > taken && mark.time > now && !of(&self.found, stream) {
+            return of(&self.before_step, stream).is_some_and(|before| mark <= before);
         }
         // A taken stamp in the future means that the clock stepped back since: then what comes
         // with earlier stamps is new.
         mark <= taken && (taken.time <= now || mark.time == taken.time)
     }
+}
+
+fn of<T: Copy>([stdout, stderr]: &[T; 2], stream: Stream) -> T {
+    if stream == Stream::Stdout { *stdout } else { *stderr }
+}
+
+fn of_mut<T>([stdout, stderr]: &mut [T; 2], stream: Stream) -> &mut T {
+    if stream == Stream::Stdout { stdout } else { stderr }
 }
 
 #[cfg(test)]
@@ -254,12 +302,56 @@ mod tests {
     #[test]
     fn a_gap_is_what_lies_between_the_last_record_taken_and_the_first_there_is() {
         let mut position = Position::default();
-        assert_eq!(position.gap(Stream::Stdout, at(5)), None, "nothing was taken");
+        assert_eq!(position.gap(Stream::Stdout, at(5), NOW), None, "nothing was taken");
         admit(&mut position, Stream::Stdout, &[100]);
-        assert_eq!(position.gap(Stream::Stdout, at(100)), None);
-        assert_eq!(position.gap(Stream::Stdout, at(101)), Some((at(100), at(101))));
-        assert_eq!(position.gap(Stream::Stderr, at(101)), None, "streams are out of step by a bit");
+        assert_eq!(position.gap(Stream::Stdout, at(100), NOW), None);
+        assert_eq!(position.gap(Stream::Stdout, at(101), NOW), Some((at(100), at(101))));
+        assert_eq!(
+            position.gap(Stream::Stderr, at(101), NOW),
+            None,
+            "streams are out of step by a bit"
+        );
         let later = at(101 + GAP_NANOS);
-        assert_eq!(position.gap(Stream::Stderr, later), Some((at(100), later)));
+        assert_eq!(position.gap(Stream::Stderr, later, NOW), Some((at(100), later)));
+    }
+
+    #[test]
+    fn a_tail_that_begins_with_the_stamp_taken_last_does_not_tell_which_record_that_was() {
+        let mut position = Position::default();
+        admit(&mut position, Stream::Stdout, &[5, 7]);
+        position.reopened(NOW);
+        let needs =
+            |position: &Position, stream, time| position.needs_more(stream, at(time), NOW, false);
+        assert!(needs(&position, Stream::Stdout, 7), "it may be another one with this stamp");
+        assert!(needs(&position, Stream::Stdout, 8));
+        assert!(!needs(&position, Stream::Stdout, 5));
+        assert_eq!(admit(&mut position, Stream::Stdout, &[5, 7, 7]), [false, false, true]);
+        let late = 10 * DISORDER_NANOS;
+        admit(&mut position, Stream::Stderr, &[late]);
+        position.reopened(NOW);
+        admit(&mut position, Stream::Stdout, &[7]);
+        assert!(!needs(&position, Stream::Stderr, late), "the other stream reaches back");
+        assert!(!needs(&position, Stream::Stdout, 7), "it is counted");
+    }
+
+    #[test]
+    fn what_was_taken_before_the_clock_stepped_back_is_not_taken_again_after_it() {
+        let mut position = Position::default();
+        let future = NOW.nanos() + 1_000;
+        let log = [10, future, future + 5, 20, 30];
+        admit(&mut position, Stream::Stdout, &log);
+        position.reopened(NOW);
+        assert_eq!(admit(&mut position, Stream::Stdout, &log), [false; 5]);
+        let again = [future + 1, future + 2];
+        assert_eq!(admit(&mut position, Stream::Stdout, &again), [true, true], "it stepped again");
+    }
+
+    #[test]
+    fn a_clock_that_stepped_forward_hides_nothing() {
+        let mut position = Position::default();
+        let future = NOW.nanos() + 1_000;
+        admit(&mut position, Stream::Stdout, &[10]);
+        position.reopened(NOW);
+        assert_eq!(admit(&mut position, Stream::Stdout, &[10, future]), [false, true]);
     }
 }

@@ -24,7 +24,22 @@ impl Launch {
     /// An empty environment, but for an HTTP port of its own, a known host name, and no positions
     /// from or for another run.
     pub fn new() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_downspout"));
+        Self::of(env!("CARGO_BIN_EXE_downspout"))
+    }
+
+    /// The agent as it is released if `AGENT_BINARY` says where that is, as `make test` does: for
+    /// tests of what it costs.
+    pub fn optimised() -> Self {
+        Self::of(released().as_deref().unwrap_or(env!("CARGO_BIN_EXE_downspout")))
+    }
+
+    /// Whether `optimised` knows the agent as it is released.
+    pub fn is_optimised() -> bool {
+        released().is_some()
+    }
+
+    fn of(binary: &str) -> Self {
+        let mut command = Command::new(binary);
         command.env_clear();
         Self { command }
             .env("DOWNSPOUT_HTTP", "127.0.0.1:0")
@@ -98,6 +113,10 @@ impl Launch {
     pub fn finish(self) -> Finished {
         self.start().finish(SOON)
     }
+}
+
+fn released() -> Option<String> {
+    std::env::var("AGENT_BINARY").ok().filter(|path| !path.is_empty())
 }
 
 /// What a process left behind.

@@ -21,6 +21,8 @@ pub enum Mischief {
     Error500,
     /// Ends the connection after that many bytes of the reply, head and chunk marks included.
     CutAfter(usize),
+    /// Passes that many bytes of the reply on, and then nothing more, without an end.
+    StallAfter(usize),
     /// Passes that many chunks and half of the next one on, then ends the connection.
     CutInChunk(usize),
     /// Spoils the first byte of that chunk, counted from 0.
@@ -261,6 +263,12 @@ fn reply([mut client, mut engine]: [UnixStream; 2], mischief: &Mutex<Option<Misc
             Some(Mischief::CutAfter(bytes)) => {
                 let mut reply = buffer[..count].chain(&engine).take(bytes as u64);
                 std::io::copy(&mut reply, &mut client).ok();
+                break;
+            }
+            Some(Mischief::StallAfter(bytes)) => {
+                let mut reply = buffer[..count].chain(&engine);
+                std::io::copy(&mut (&mut reply).take(bytes as u64), &mut client).ok();
+                std::io::copy(&mut reply, &mut std::io::sink()).ok();
                 break;
             }
             Some(Mischief::CutInChunk(chunk)) => {

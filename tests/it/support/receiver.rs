@@ -342,6 +342,12 @@ impl TcpReceiver {
         }
     }
 
+    /// Treats the next connection that is not scripted yet like this.
+    #[allow(dead_code, reason = "the soak decides as it goes")]
+    pub fn script(&self, conduct: Conduct) {
+        self.shared.state.lock().unwrap().script.push_back(conduct);
+    }
+
     /// Makes stalled and dripping connections read as they should.
     pub fn behave(&self) {
         for link in &self.shared.state.lock().unwrap().links {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::agent::{Agent, Launch};
 use super::engine::Engine;
-use super::numbers::{Expected, Stream};
+use super::numbers::{Expected, Stream, printing};
 use super::receiver::TcpReceiver;
 use super::{SOON, until};
 
@@ -77,6 +77,47 @@ impl Site {
         self.receiver.inbox.wait_lines(&marker, 1, SOON);
     }
 }
+
+/// Starts `containers` containers that print ten lines each, live for 100 ms and remove
+/// themselves, `at_once` at a time; expects 99.9 % of the lines, and the others to be counted.
+/// Returns how many lines are missing, and how many containers the agent says it missed.
+#[track_caller]
+pub fn burst(site: &Site, containers: u64, at_once: u64) -> (u64, u64) {
+    let script = format!("{}; usleep 100000", printing(Stream::Out, &(1..=10), WIDTH));
+    let mut expected = Expected::new(WIDTH);
+    for number in 1..=containers {
+        expected.add(&site.engine.name(&format!("rm-{number}")), Stream::Out, 1..=10);
+    }
+    std::thread::scope(|scope| {
+        for lane in 0..at_once {
+            let script = &script;
+            scope.spawn(move || {
+                for number in (1..=containers).filter(|number| number % at_once == lane) {
+                    let start = site.engine.container(&format!("rm-{number}")).option("--rm");
+                    start.run_in_foreground(script);
+                }
+            });
+        }
+    });
+    // What was printed before it has come by then.
+    site.pass_a_marker();
+    let metrics = until("all that was read has come", SOON, || {
+        let metrics = site.agent.metrics();
+        let route = site.receiver.route();
+        let [read, delivered] =
+            ["lines_read_total", "lines_delivered_total"].map(|family| metrics.of(family, &route));
+        super::check(read == delivered, || format!("{delivered} of {read}"))?;
+        Ok(metrics)
+    });
+    let tally = site.receiver.inbox.tally(&expected);
+    let (missing, missed) = (tally.lost.len() as u64, metrics.value("containers_missed_total"));
+    assert!(missing * 1000 <= expected.count(), "{missed} containers were missed: {tally}");
+    assert!(missing <= missed * 10, "what is missing should be counted, {missed} are: {tally}");
+    assert_eq!((tally.repeated, tally.garbled.len()), (0, 0), "{tally}");
+    (missing, missed)
+}
+
+const WIDTH: usize = 40;
 
 /// Waits until a container's main process has printed `count` lines, as the engine sees it.
 #[track_caller]

@@ -16,6 +16,8 @@ use crate::source::docker::silence::Ear;
 impl Follower {
     /// Reads one stream until it ends.
     pub(super) async fn stream(&mut self) -> End {
+        // Before the query is made: whether stamps tell what is new decides how much to ask for.
+        self.position.reopened(Timestamp::now());
         let mut stream = match self.open().await {
             Ok(stream) => stream,
             Err(EngineError::NotFound { .. }) => {
@@ -30,7 +32,6 @@ impl Follower {
         if self.tracked.is_skipped(&self.shared).await {
             return End::Gone;
         }
-        self.position.reopened(Timestamp::now());
         let mut reading = Reading::new(self.must_reach_back());
         let shared = self.shared.clone();
         let ear = shared.silence.listen();
@@ -123,16 +124,17 @@ impl Follower {
             Decoded::Record { stream, time, text, terminal } => {
                 let now = *arrival.get_or_insert_with(Timestamp::now);
                 let open = assembler.open_since(stream).is_some();
-                if std::mem::take(first) {
-                    if *must_reach_back && !position.is_known(stream, time, now, open) {
-                        *end = Some(End::TooShort);
-                        return;
-                    }
-                    if !*must_reach_back && let Some((from, to)) = position.gap(stream, time) {
-                        let reason = LossReason::Rotated;
-                        let loss = Loss { counted: None, from, to, reason };
-                        lane.announce(&loss, &seen.borrow().container);
-                    }
+                if *must_reach_back && position.needs_more(stream, time, now, open) {
+                    *end = Some(End::TooShort);
+                    return;
+                }
+                if std::mem::take(first)
+                    && !*must_reach_back
+                    && let Some((from, to)) = position.gap(stream, time, now)
+                {
+                    let reason = LossReason::Rotated;
+                    let loss = Loss { counted: None, from, to, reason };
+                    lane.announce(&loss, &seen.borrow().container);
                 }
                 assembler.strip_carriage_returns(terminal);
                 match position.admit(stream, time, now) {
