@@ -39,6 +39,7 @@ mod outputs;
 mod receivers;
 mod relp;
 mod restarts;
+mod rotation;
 mod scale;
 mod stalls;
 mod support;

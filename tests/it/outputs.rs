@@ -1,9 +1,9 @@
 //! Outputs that are no TCP connection: datagrams, unix sockets, standard output.
 
-use crate::support::SOON;
 use crate::support::agent::Launch;
 use crate::support::numbers::Expected;
 use crate::support::receiver::{Framing, PlainReceiver};
+use crate::support::{SOON, check};
 
 #[test]
 fn datagrams_and_unix_streams_carry_every_line() {
@@ -44,6 +44,35 @@ fn f17_udp_without_a_receiver_never_blocks_and_suspects_the_loss() {
     assert!(agent.metrics().of("lines_suspected_lost_total", &route) > 0);
     agent.end_of_input();
     assert_eq!(agent.finish(SOON).code, Some(0));
+}
+
+#[test]
+fn f17_udp_messages_over_the_limit_are_cut_to_it_counted_and_none_is_missing() {
+    const LIMIT: usize = 1024;
+    let (udp, address) = PlainReceiver::udp();
+    let name = format!("syslog+udp://{address}");
+    let route = format!("{name}?max_message_bytes={LIMIT}&format=rfc5424&sd=meta");
+    let mut agent = Launch::fed().arg(route).start();
+    let lengths = [10, 800, 5_000, 70_000, 100_000, 20];
+    for length in lengths {
+        agent.feed(&format!("web stdout {}\n", "y".repeat(length)));
+    }
+    let frames = udp.inbox.wait("all of them", SOON, |frames| {
+        check(frames.len() >= lengths.len(), || frames.len().to_string())?;
+        Ok(frames.iter().map(|frame| frame.bytes.clone()).collect::<Vec<_>>())
+    });
+    for (number, (frame, length)) in frames.iter().zip(lengths).enumerate() {
+        let text = String::from_utf8_lossy(frame);
+        assert!(text.contains(&format!("sequenceId=\"{}\"", number + 1)), "a gap at {number}");
+        let whole = text.ends_with(&format!(" {}", "y".repeat(length)));
+        assert!(
+            if length < 900 { whole } else { frame.len() == LIMIT },
+            "{length}: {}",
+            frame.len()
+        );
+    }
+    assert_eq!(agent.metrics().of("lines_truncated_total", &name), 3);
+    agent.assert_balance(&name);
 }
 
 #[test]

@@ -135,10 +135,10 @@ impl Agent {
         let tails = [2, 3, 10].map(|records| log.records.len().saturating_sub(records));
         let reaches = |start: &usize| {
             let mut position = self.position.clone();
-            log.records[*start..].iter().all(|Record { stream, time, .. }| {
+            log.records[*start..].iter().all(|Record { stream, time, text }| {
                 let open = self.assembler.open_since(*stream).is_some();
                 let reaches = !position.needs_more(*stream, *time, NOW, open);
-                position.admit(*stream, *time, NOW);
+                position.admit(*stream, *time, text, NOW);
                 reaches
             })
         };
@@ -153,7 +153,7 @@ impl Agent {
     fn take(&mut self, log: &Log, records: usize) {
         for record in log.records.iter().skip(self.next).take(records) {
             let Record { stream, time, text } = record;
-            if let Admission::New(mark) = self.position.admit(*stream, *time, NOW) {
+            if let Admission::New(mark) = self.position.admit(*stream, *time, text, NOW) {
                 let place = Place { time: *time, stream: *stream, mark };
                 self.assembler.piece(Piece { place, text }, &mut self.builder);
             }

@@ -27,6 +27,8 @@ pub(super) struct Position {
     first: Option<Timestamp>,
     /// The record that came last on each stream, also if it was a repetition.
     run: [Option<Mark>; 2],
+    /// What that record looked like.
+    print: [Option<Print>; 2],
     /// The open stream has brought what was taken last; what follows is new, whatever its stamp.
     found: [bool; 2],
     /// What was taken last before the clock stepped back: up to here stamps of the future are
@@ -35,6 +37,27 @@ pub(super) struct Position {
     /// Streams whose clock stepped back behind what was taken. Their stamps do not tell what is
     /// new; the record that was taken last does, and what comes behind it.
     seeking: [bool; 2],
+}
+
+/// What a record looks like: enough to tell it from one with the same stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Print {
+    length: usize,
+    start: [u8; 16],
+    end: [u8; 16],
+}
+
+impl Print {
+    fn of(text: &[u8]) -> Self {
+        let mut print = Self { length: text.len(), start: [0; 16], end: [0; 16] };
+        for (place, byte) in print.start.iter_mut().zip(text) {
+            *place = *byte;
+        }
+        if let Some(end) = text.last_chunk() {
+            print.end = *end;
+        }
+        print
+    }
 }
 
 /// What to do with a record.
@@ -95,7 +118,7 @@ impl Position {
     /// one taken does not: of the pieces of a long line a tail shows only the last, as the first.
     pub(super) fn is_ahead(&self, stream: Stream, time: Timestamp, now: Timestamp) -> bool {
         let taken = self.taken.mark(stream).is_some_and(|taken| taken.time == time);
-        !taken && matches!(self.clone().admit(stream, time, now), Admission::New(_))
+        !taken && matches!(self.clone().admit_stamp(stream, time, now), Admission::New(_))
     }
 
     /// To be asked of every record of a tail before it is admitted: true if something may be
@@ -124,7 +147,7 @@ impl Position {
     /// True for a record before which nothing is missing: it was taken itself, or is too old.
     fn is_known(&self, stream: Stream, time: Timestamp, now: Timestamp, open: bool) -> bool {
         let same = self.taken.mark(stream).is_some_and(|taken| taken.time == time);
-        let is_new = matches!(self.clone().admit(stream, time, now), Admission::New(_));
+        let is_new = matches!(self.clone().admit_stamp(stream, time, now), Admission::New(_));
         let late = self.behind.is_some_and(|behind| time >= behind.before(DISORDER_NANOS));
         !(is_new || same && open || late)
     }
@@ -133,13 +156,32 @@ impl Position {
     pub(super) fn reopened(&mut self, now: Timestamp) {
         self.first = None;
         self.run = [None, None];
+        self.print = [None, None];
         self.found = [false, false];
         self.seeking = [Stream::Stdout, Stream::Stderr]
             .map(|stream| self.taken.mark(stream).is_some_and(|taken| taken.time > now));
     }
 
     /// Decides on a record, and takes it if it is new.
-    pub(super) fn admit(&mut self, stream: Stream, time: Timestamp, now: Timestamp) -> Admission {
+    pub(super) fn admit(
+        &mut self,
+        stream: Stream,
+        time: Timestamp,
+        text: &[u8],
+        now: Timestamp,
+    ) -> Admission {
+        let print = Print::of(text);
+        let before = of_mut(&mut self.print, stream).replace(print);
+        let run = of(&self.run, stream);
+        // The engine may send a line again right after it. Pieces of a long line may well be alike.
+        if text.ends_with(b"\n") && before == Some(print) && run.is_some_and(|run| run.time == time)
+        {
+            return Admission::Repeated;
+        }
+        self.admit_stamp(stream, time, now)
+    }
+
+    fn admit_stamp(&mut self, stream: Stream, time: Timestamp, now: Timestamp) -> Admission {
         self.first.get_or_insert(time);
         if self.floor.is_some_and(|floor| time < floor) {
             return Admission::TooOld;
@@ -206,7 +248,8 @@ mod tests {
     }
 
     fn admit(position: &mut Position, stream: Stream, times: &[i64]) -> Vec<bool> {
-        let new = |time: &i64| matches!(position.admit(stream, at(*time), NOW), Admission::New(_));
+        let new =
+            |time: &i64| matches!(position.admit_stamp(stream, at(*time), NOW), Admission::New(_));
         times.iter().map(new).collect()
     }
 
@@ -243,7 +286,7 @@ mod tests {
     #[test]
     fn what_was_printed_before_the_floor_is_not_taken() {
         let mut position = floored(10);
-        assert_eq!(position.admit(Stream::Stdout, at(9), NOW), Admission::TooOld);
+        assert_eq!(position.admit(Stream::Stdout, at(9), b"x", NOW), Admission::TooOld);
         assert_eq!(admit(&mut position, Stream::Stdout, &[10]), [true]);
     }
 
@@ -353,5 +396,20 @@ mod tests {
         admit(&mut position, Stream::Stdout, &[10]);
         position.reopened(NOW);
         assert_eq!(admit(&mut position, Stream::Stdout, &[10, future]), [false, true]);
+    }
+
+    #[test]
+    fn a_line_sent_again_right_after_it_is_no_new_one_and_pieces_alike_are() {
+        let mut position = Position::default();
+        let mut new = |time, text: &[u8]| {
+            matches!(position.admit(Stream::Stdout, at(time), text, NOW), Admission::New(_))
+        };
+        assert!(new(1, b"000001 a line of some length\n"));
+        assert!(!new(1, b"000001 a line of some length\n"));
+        assert!(!new(1, b"000001 a line of some length\n"));
+        assert!(new(1, b"000002 a line of some length\n"), "another one with its stamp");
+        assert!(new(2, b"000002 a line of some length\n"), "printed again");
+        assert!(new(3, b"piece") && new(3, b"piece") && new(3, b"end\n"));
+        assert!(new(4, b"\n") && !new(4, b"\n"));
     }
 }

@@ -16,6 +16,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// keeps the cost of a thousand silent containers at 1 % of a core; their turn comes later.
 const QUESTIONS: usize = 5;
 
+/// A stream that has brought this much and then falls silent is asked about after
+/// [`SOON_AFTER`]: Engine 20.10 may stop following a log that it rotates, which takes that many
+/// bytes at least.
+const MUCH_BYTES: u64 = 16 * 1024;
+const SOON_AFTER: Duration = Duration::from_secs(1);
+
 /// All streams that are being read.
 #[derive(Debug)]
 pub(super) struct Silence {
@@ -29,6 +35,8 @@ pub(super) struct Silence {
 #[derive(Debug)]
 struct Heard {
     millis: AtomicU64,
+    /// Since the last question.
+    bytes: AtomicU64,
     ask: Notify,
 }
 
@@ -49,7 +57,11 @@ impl Silence {
     /// A new stream.
     pub(super) fn listen(&self) -> Ear<'_> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let heard = Heard { millis: AtomicU64::new(self.now()), ask: Notify::new() };
+        let heard = Heard {
+            millis: AtomicU64::new(self.now()),
+            bytes: AtomicU64::new(0),
+            ask: Notify::new(),
+        };
         let heard = Arc::new(heard);
         self.lock().insert(id, heard.clone());
         Ear { silence: self, id, heard }
@@ -67,22 +79,27 @@ impl Silence {
 
     fn look(&self) {
         let now = self.now();
-        let after = u64::try_from(self.after.as_millis()).unwrap_or(u64::MAX);
+        let (after, soon) = (millis(self.after), millis(self.after.min(SOON_AFTER)));
         let streams = self.lock();
+        let is_silent = |(since, heard): &(u64, &Arc<Heard>)| {
+            let much = heard.bytes.load(Ordering::Relaxed) >= MUCH_BYTES;
+            now.saturating_sub(*since) >= if much { soon } else { after }
+        };
         let mut silent: Vec<_> = streams
             .values()
             .map(|heard| (heard.millis.load(Ordering::Relaxed), heard))
-            .filter(|(since, _)| now.saturating_sub(*since) >= after)
+            .filter(is_silent)
             .collect();
         silent.sort_by_key(|(since, _)| *since);
         for (_, heard) in silent.into_iter().take(QUESTIONS) {
             heard.millis.store(now, Ordering::Relaxed);
+            heard.bytes.store(0, Ordering::Relaxed);
             heard.ask.notify_one();
         }
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.started.elapsed())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Heard>>> {
@@ -91,8 +108,9 @@ impl Silence {
 }
 
 impl Ear<'_> {
-    /// The stream has brought something.
-    pub(super) fn heard(&self) {
+    /// The stream has brought so many bytes.
+    pub(super) fn heard(&self, bytes: usize) {
+        self.heard.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.heard.millis.store(self.silence.now(), Ordering::Relaxed);
     }
 
@@ -108,6 +126,10 @@ impl Drop for Ear<'_> {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
@@ -121,7 +143,7 @@ mod tests {
         let silence = Silence::new(AFTER);
         let (quiet, busy) = (silence.listen(), silence.listen());
         tokio::time::advance(AFTER).await;
-        busy.heard();
+        busy.heard(100);
         silence.look();
         assert!(quiet.silent().now_or_never().is_some());
         assert!(busy.silent().now_or_never().is_none());
@@ -145,5 +167,20 @@ mod tests {
         }
         drop(ears);
         assert!(silence.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_brought_much_is_asked_about_soon_and_once() {
+        let silence = Silence::new(AFTER);
+        let ear = silence.listen();
+        ear.heard(MUCH_BYTES as usize);
+        silence.look();
+        assert!(ear.silent().now_or_never().is_none());
+        tokio::time::advance(SOON_AFTER).await;
+        silence.look();
+        assert!(ear.silent().now_or_never().is_some());
+        tokio::time::advance(SOON_AFTER).await;
+        silence.look();
+        assert!(ear.silent().now_or_never().is_none(), "it has brought nothing since");
     }
 }

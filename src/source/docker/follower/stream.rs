@@ -42,11 +42,10 @@ impl Follower {
             let read = self.read(&mut stream, &mut reading).await;
             match (read, reading.end.take()) {
                 (_, Some(end)) => return end,
-                (Ok(Read::Data(_)), None) => {}
+                (Ok(Read::Data(bytes)), None) => ear.heard(bytes),
                 (Ok(Read::End { .. }), None) => return End::Stream,
                 (Err(error), None) => return End::Broken(error.to_string()),
             }
-            ear.heard();
             self.hand_over();
             if self.shared.stop.is_draining() {
                 return End::Stopping;
@@ -137,7 +136,7 @@ impl Follower {
                     lane.announce(&loss, &seen.borrow().container);
                 }
                 assembler.strip_carriage_returns(terminal);
-                match position.admit(stream, time, now) {
+                match position.admit(stream, time, text, now) {
                     Admission::New(mark) => {
                         *progressed = true;
                         let piece = Piece { place: Place { time, stream, mark }, text };
