@@ -115,6 +115,7 @@ fn a_thousand_containers_with_a_dead_destination_cost_no_memory_and_no_line() {
     let taken = |fleet: &Fleet| fleet.agent.metrics().of("lines_read_total", &route);
     let mut before = 0;
     until("it takes no more", LONG, || {
+        // Two looks, half a second apart, that see the same.
         std::thread::sleep(Duration::from_millis(500));
         let now = taken(&fleet);
         check(now == std::mem::replace(&mut before, now), || format!("{now} lines"))
