@@ -31,9 +31,18 @@ struct Fleet {
 
 impl Fleet {
     fn new(quiet: usize, limit: u64, settings: impl FnOnce(Launch) -> Launch) -> Self {
+        Self::of(Launch::optimised(), quiet, limit, settings)
+    }
+
+    fn of(
+        launch: Launch,
+        quiet: usize,
+        limit: u64,
+        settings: impl FnOnce(Launch) -> Launch,
+    ) -> Self {
         let (engine, receiver) = (FakeEngine::start(Release::V24), TcpReceiver::start());
         let quiet = (0..quiet).map(|n| engine.container(&format!("quiet-{n}"))).collect();
-        let launch = Launch::optimised()
+        let launch = launch
             .env("DOCKER_HOST", engine.docker_host())
             .env("DOWNSPOUT_BACKLOG", "true")
             .env("DOWNSPOUT_MEMORY_LIMIT", limit.to_string());
@@ -91,6 +100,15 @@ fn a_thousand_idle_containers_are_followed_at_once_and_cost_little() {
     fleet.receiver.inbox.wait_complete(&fleet.expected(), SOON).assert_complete();
     fleet.agent.assert_balance(&fleet.receiver.route());
     fleet.assert_resident(64 * MIB);
+}
+
+#[test]
+fn a_low_limit_of_open_files_does_not_keep_containers_from_being_followed() {
+    let launch = Launch::with_open_files(100);
+    let mut fleet = Fleet::of(launch, 150, 64 * MIB, |launch| launch);
+    fleet.wait_followed();
+    fleet.round();
+    fleet.receiver.inbox.wait_complete(&fleet.expected(), SOON).assert_complete();
 }
 
 #[test]
