@@ -12,6 +12,7 @@ use crate::admin::{Admin, AdminError};
 use crate::config::{Config, SourceChoice};
 use crate::deliver::{Delivery, Parts};
 use crate::lane::Lanes;
+use crate::net::kernel;
 use crate::options::Problem;
 use crate::record::Timestamp;
 use crate::route::Route;
@@ -60,6 +61,9 @@ pub fn start_log(level: tracing::Level) {
 pub async fn run(config: Config) -> Result<Ended, Vec<Problem>> {
     let signals = Signals::new()
         .map_err(|error| vec![Problem::new(format!("cannot listen for signals: {error}"))])?;
+    if let Err(error) = kernel::allow_all_files() {
+        tracing::warn!(%error, "cannot raise the limit of open files; each log followed takes one");
+    }
     let app = App::start(config).await?;
     Ok(app.supervise(signals).await)
 }

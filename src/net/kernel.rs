@@ -1,6 +1,10 @@
 //! What only the kernel knows of a socket: how much of what was written the peer has not
-//! acknowledged, and how much room the peer has. Never changes a socket.
-#![expect(unsafe_code, reason = "SIOCOUTQ and TCP_INFO have no safe wrapper in any crate we use")]
+//! acknowledged, and how much room the peer has; and how many sockets there may be. Never changes
+//! a socket.
+#![expect(
+    unsafe_code,
+    reason = "SIOCOUTQ, TCP_INFO and RLIMIT_NOFILE have no safe wrapper in any crate we use"
+)]
 
 use std::io;
 use std::mem::{MaybeUninit, offset_of, size_of};
@@ -65,6 +69,23 @@ pub fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
         unanswered: info.tcpi_probes,
         silent: Duration::from_millis(u64::from(info.tcpi_last_ack_recv)),
     })
+}
+
+/// Allows this process as many open files as its hard limit says; returns how many. The soft limit
+/// is 1,024 in many places for the sake of `select`, which nothing here calls, and every log that
+/// is followed takes a descriptor.
+pub fn allow_all_files() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one rlimit to the address given, which is that of a live local.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the kernel reads one rlimit from the address given, which is that of a live local.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(limit.rlim_cur)
 }
 
 #[cfg(test)]

@@ -31,9 +31,18 @@ struct Fleet {
 
 impl Fleet {
     fn new(quiet: usize, limit: u64, settings: impl FnOnce(Launch) -> Launch) -> Self {
+        Self::of(Launch::optimised(), quiet, limit, settings)
+    }
+
+    fn of(
+        launch: Launch,
+        quiet: usize,
+        limit: u64,
+        settings: impl FnOnce(Launch) -> Launch,
+    ) -> Self {
         let (engine, receiver) = (FakeEngine::start(Release::V24), TcpReceiver::start());
         let quiet = (0..quiet).map(|n| engine.container(&format!("quiet-{n}"))).collect();
-        let launch = Launch::optimised()
+        let launch = launch
             .env("DOCKER_HOST", engine.docker_host())
             .env("DOWNSPOUT_BACKLOG", "true")
             .env("DOWNSPOUT_MEMORY_LIMIT", limit.to_string());
@@ -94,6 +103,15 @@ fn a_thousand_idle_containers_are_followed_at_once_and_cost_little() {
 }
 
 #[test]
+fn a_low_limit_of_open_files_does_not_keep_containers_from_being_followed() {
+    let launch = Launch::with_open_files(100);
+    let mut fleet = Fleet::of(launch, 150, 64 * MIB, |launch| launch);
+    fleet.wait_followed();
+    fleet.round();
+    fleet.receiver.inbox.wait_complete(&fleet.expected(), SOON).assert_complete();
+}
+
+#[test]
 fn a_thousand_containers_with_a_dead_destination_cost_no_memory_and_no_line() {
     let mut fleet =
         Fleet::new(CONTAINERS, 32 * MIB, |launch| launch.env("DOWNSPOUT_BACKOFF_MAX", "200ms"));
@@ -115,6 +133,7 @@ fn a_thousand_containers_with_a_dead_destination_cost_no_memory_and_no_line() {
     let taken = |fleet: &Fleet| fleet.agent.metrics().of("lines_read_total", &route);
     let mut before = 0;
     until("it takes no more", LONG, || {
+        // Two looks, half a second apart, that see the same.
         std::thread::sleep(Duration::from_millis(500));
         let now = taken(&fleet);
         check(now == std::mem::replace(&mut before, now), || format!("{now} lines"))

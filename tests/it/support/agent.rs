@@ -38,8 +38,18 @@ impl Launch {
         released().is_some()
     }
 
+    /// An agent that may have so many files open unless it asks for more.
+    pub fn with_open_files(soft: u32) -> Self {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={soft}:")).arg(env!("CARGO_BIN_EXE_downspout"));
+        Self::by(command)
+    }
+
     fn of(binary: &str) -> Self {
-        let mut command = Command::new(binary);
+        Self::by(Command::new(binary))
+    }
+
+    fn by(mut command: Command) -> Self {
         command.env_clear();
         Self { command }
             .env("DOWNSPOUT_HTTP", "127.0.0.1:0")
