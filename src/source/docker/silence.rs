@@ -173,7 +173,7 @@ mod tests {
     async fn a_stream_that_brought_much_is_asked_about_soon_and_once() {
         let silence = Silence::new(AFTER);
         let ear = silence.listen();
-        ear.heard(MUCH_BYTES as usize);
+        ear.heard(usize::try_from(MUCH_BYTES).unwrap());
         silence.look();
         assert!(ear.silent().now_or_never().is_none());
         tokio::time::advance(SOON_AFTER).await;
