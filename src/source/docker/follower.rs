@@ -157,6 +157,8 @@ impl Follower {
         }
     }
 
+    // Calls that are rare and large are boxed, here and in `stream`: a follower waits for years,
+    // and must not hold room for them meanwhile.
     async fn follow(&mut self) {
         loop {
             let starts = self.seen.borrow_and_update().starts;
@@ -178,7 +180,7 @@ impl Follower {
                     return;
                 }
                 End::NotReadable => {
-                    if !self.attach().await {
+                    if !Box::pin(self.attach()).await {
                         return;
                     }
                 }
@@ -193,7 +195,8 @@ impl Follower {
                 }
                 End::Stream if self.is_mid_line() => self.pause().await,
                 End::Stream => {
-                    match self.tracked.is_read_to_end(&self.shared, &self.position).await {
+                    let (shared, position) = (&self.shared, &self.position);
+                    match Box::pin(self.tracked.is_read_to_end(shared, position)).await {
                         Ok(true) => {
                             self.finish();
                             if !self.started_again(starts).await {

@@ -18,7 +18,7 @@ impl Follower {
     pub(super) async fn stream(&mut self) -> End {
         // Before the query is made: whether stamps tell what is new decides how much to ask for.
         self.position.reopened(Timestamp::now());
-        let mut stream = match self.open().await {
+        let mut stream = match Box::pin(self.open()).await {
             Ok(stream) => stream,
             Err(EngineError::NotFound { .. }) => {
                 if self.position.is_start() {
@@ -29,7 +29,7 @@ impl Follower {
             Err(EngineError::NotReadable { .. }) => return End::NotReadable,
             Err(error) => return End::Broken(error.to_string()),
         };
-        if self.tracked.is_skipped(&self.shared).await {
+        if Box::pin(self.tracked.is_skipped(&self.shared)).await {
             return End::Gone;
         }
         let mut reading = Reading::new(self.must_reach_back());
@@ -68,7 +68,7 @@ impl Follower {
                     Err(error) => return Some(End::Broken(error.to_string())),
                 },
                 () = ear.silent() => {
-                    if self.tracked.has_more(&self.shared, &self.position).await {
+                    if Box::pin(self.tracked.has_more(&self.shared, &self.position)).await {
                         return Some(End::Stalled);
                     }
                 }
