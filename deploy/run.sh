@@ -38,6 +38,9 @@ else
     say "shipping the containers that run here: $(docker ps --format '{{.Names}}' | paste -s -d ' ')"
 fi
 
+# A trial run keeps its positions beside the build, and leaves the host's own agent alone.
+export DOWNSPOUT_STATE_DIR="${DOWNSPOUT_STATE_DIR:-$PWD/target/state}"
+
 # The terminal sends Ctrl-C to the agent too; this script waits for its end and cleans up.
 trap : INT TERM
 if [ -n "${ROUTE:-}" ]; then

@@ -14,6 +14,9 @@ const REPLAY_BYTES: u64 = 512 << 10;
 const BATCH_BYTES: u64 = 128 << 10;
 /// Below this much a destination cannot keep its peer busy while it reads.
 const LEAST_LANE_BYTES: u64 = 1 << 20;
+/// Lanes get this part of what is left at most. The rest is for followers, some 10 KiB each, and
+/// for what the allocator adds.
+const LANE_PART: u64 = 4;
 /// More would only hold in memory what the container's log holds already.
 const MOST_LANE_BYTES: u64 = 8 << 20;
 
@@ -91,7 +94,7 @@ impl Plan {
             )));
         }
         for share in &mut shares {
-            share.lanes = lanes.min(MOST_LANE_BYTES.max(least));
+            share.lanes = (lanes / LANE_PART).min(MOST_LANE_BYTES).max(least);
         }
         Ok(Self { limit, fixed: FIXED_BYTES, destinations: shares })
     }
@@ -148,12 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_never_exceed_the_limit_and_the_lanes_share_the_rest_evenly() {
+    fn the_parts_leave_room_for_the_rest_and_the_lanes_are_alike() {
         for windows in [&[256 << 10][..], &[16 << 10, 1 << 20, 99_999]] {
-            let plan = plan(19 * MIB, 1 << 10, windows).unwrap();
+            let plan = plan(32 * MIB, 1 << 10, windows).unwrap();
             let shares = &plan.destinations;
-            let total = plan.fixed + shares.iter().map(Share::total).sum::<u64>();
-            assert!(total <= plan.limit && plan.limit - total < shares.len() as u64, "{plan}");
+            let rest = plan.limit - plan.fixed - shares.iter().map(Share::overhead).sum::<u64>();
+            let lanes: u64 = shares.iter().map(|share| share.lanes).sum();
+            assert!(rest / 4 - lanes < shares.len() as u64, "{plan}");
             assert!(shares.iter().all(|share| share.lanes == shares[0].lanes), "{plan}");
         }
     }

@@ -83,6 +83,30 @@ fn a_container_without_a_log_is_attached_to_where_that_is_allowed() {
 }
 
 #[test]
+fn a_line_of_an_attached_container_is_stamped_when_it_comes() {
+    let site = Site::with("attach-stamp", |launch| launch.env("DOWNSPOUT_ATTACH", "true"));
+    let name = site.engine.container("a").driver("none").run("exec sleep 1000");
+    until("a line comes through", SOON, || {
+        Site::say(&name, "are you there");
+        check(!site.receiver.inbox.lines_of(&name).is_empty(), || "none did".to_owned())
+    });
+    let quiet = std::time::Instant::now();
+    // The longer nothing comes, the older a stamp from before the wait would be.
+    until("some time has passed", SOON, || check(quiet.elapsed().as_secs() >= 2, String::new));
+    Site::say(&name, "here");
+    let (stamp, arrived) = site.receiver.inbox.wait("the line", SOON, |frames| {
+        let mut own = frames.iter().filter_map(|frame| Some((frame.rfc5424()?, frame.arrived)));
+        let found = own.find(|(record, _)| record.container == name && record.text == b"here");
+        found.map(|(record, at)| (record.time.to_owned(), at)).ok_or_else(String::new)
+    });
+    let now = Engine::docker(&["info", "--format", "{{.SystemTime}}"]);
+    let seconds = |text: &str| text.get(17..19).and_then(|s| s.parse::<i64>().ok()).unwrap();
+    let age = (seconds(&now) - seconds(&stamp)).rem_euclid(60);
+    let since = i64::try_from(arrived.elapsed().as_secs()).unwrap();
+    assert!(age <= since + 1, "stamped {stamp}, {age} s before {now}");
+}
+
+#[test]
 fn a_container_without_a_log_is_passed_over_with_one_word_of_the_cure() {
     let mut site = Site::new("none");
     let name = site.engine.container("a").driver("none").run("echo lost; exec sleep 1000");

@@ -51,11 +51,14 @@ impl Follower {
         self.assembler.strip_carriage_returns(terminal);
         let mut going = true;
         while going {
-            let mut time = Timestamp::now();
+            // Of the first line that comes: a time from before the wait would be long past.
+            let mut last = None;
             let (assembler, builder) = (&mut self.assembler, &mut self.builder);
             let mut take = |stream, text: &[u8]| {
                 // Nothing returns to these marks; they only have to rise.
-                time = Timestamp::from_nanos(time.nanos() + 1);
+                let next = |last: Timestamp| Timestamp::from_nanos(last.nanos() + 1);
+                let time = last.map_or_else(Timestamp::now, next);
+                last = Some(time);
                 let mark = Mark { time, pieces: 1 };
                 assembler.piece(Piece { place: Place { time, stream, mark }, text }, builder);
             };
@@ -65,6 +68,7 @@ impl Follower {
                 splitter.finish(&mut take);
                 assembler.flush(builder);
             }
+            self.charge();
             if let Some(chunk) = self.chunk() {
                 self.lane.offer(chunk, self.shared.settings.overflow);
             }

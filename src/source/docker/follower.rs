@@ -96,6 +96,8 @@ pub(super) struct Follower {
     position: Position,
     pub(super) assembler: Assembler,
     pub(super) builder: ChunkBuilder,
+    /// Bytes that the lane is charged for lines whose end was not read yet.
+    held: usize,
     reach: usize,
     /// A new record came since the last look.
     progressed: bool,
@@ -120,6 +122,7 @@ impl Follower {
             progressed: false,
             assembler: Assembler::new(max_line_bytes),
             builder: ChunkBuilder::default(),
+            held: 0,
             backoff: Backoff::new(REOPEN.0, REOPEN.1),
             shared,
             tracked,
@@ -150,7 +153,7 @@ impl Follower {
             self.position = Position::starting(to);
             self.assembler = self.assembler.anew();
             self.builder = ChunkBuilder::default();
-            self.lane.hold(0);
+            self.charge();
             self.reach = 0;
             self.shared.metrics.logs_rewound.inc();
             tracing::debug!(container = %self.tracked.id, "reading again from further back");
@@ -233,12 +236,22 @@ impl Follower {
     }
 
     pub(super) fn hand_over(&mut self) {
-        if !self.lane.hold(self.assembler.held_bytes()) {
-            self.shared.metrics.lines_split.inc_by(self.assembler.give_out(&mut self.builder));
-            self.lane.hold(0);
-        }
+        self.charge();
         if let Some(chunk) = self.chunk() {
             self.lane.push(chunk);
+        }
+    }
+
+    /// Charges what is held, or gives it out if that is too much.
+    pub(super) fn charge(&mut self) {
+        let held = self.assembler.held_bytes();
+        if held == std::mem::replace(&mut self.held, held) {
+            return;
+        }
+        if !self.lane.hold(held) {
+            self.shared.metrics.lines_split.inc_by(self.assembler.give_out(&mut self.builder));
+            self.lane.hold(0);
+            self.held = 0;
         }
     }
 
