@@ -47,9 +47,12 @@ pub(crate) fn on_signals() {
     });
 }
 
-/// Panics when the process is about to end.
-pub(crate) fn assert_going_on() {
-    assert!(!ENDING.load(Ordering::SeqCst), "interrupted");
+/// Does not come back when the process is about to end: nothing is to be started any more, nor is
+/// a command that was interrupted with us a failure to report.
+pub(crate) fn stop_here_if_ending() {
+    while ENDING.load(Ordering::SeqCst) {
+        thread::park();
+    }
 }
 
 /// A shipper runs.

@@ -143,7 +143,7 @@ pub(crate) fn remove_left_overs() -> usize {
 
 /// Starts a container that runs a shell script; its id.
 fn run(image: &str, options: &[&str], script: &str) -> String {
-    clean_up::assert_going_on();
+    clean_up::stop_here_if_ending();
     let label = format!("{LABEL}=1");
     let mut arguments = vec!["run", "--detach", "--label", &label, "--network=none"];
     arguments.extend_from_slice(options);
@@ -180,6 +180,9 @@ pub(crate) fn engine_version() -> String {
 
 fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().expect("docker can be run");
+    if !output.status.success() {
+        clean_up::stop_here_if_ending();
+    }
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "docker {arguments:?}: {errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -32,7 +32,7 @@ const COLUMNS: &[Column] = &[
     Column::measure("flood_per_s", "flood lines/s shipped", 0),
     Column::measure("cpu_s", "CPU s", 2),
     Column::measure("dockerd_s", "dockerd CPU s", 2),
-    Column::measure("peak_mib", "peak MiB", 1),
+    Column::peak("peak_mib", "peak MiB", 1),
 ];
 
 impl Bench {

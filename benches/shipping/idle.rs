@@ -22,7 +22,7 @@ const SAMPLE: Duration = Duration::from_secs(1);
 
 const COLUMNS: &[Column] = &[
     Column::measure("resident_mib", "resident MiB", 1).at_most(64.0),
-    Column::measure("peak_mib", "peak MiB", 1).at_most(64.0),
+    Column::peak("peak_mib", "peak MiB", 1).at_most(64.0),
     Column::measure("cpu_percent", "CPU % of a core", 2).at_most(1.0),
     Column::measure("dockerd_percent", "dockerd CPU %", 2),
     Column::measure("dockerd_alone_percent", "dockerd CPU % alone", 2),

@@ -44,6 +44,11 @@ impl Column {
         Self { key, title, digits, fold: Fold::Median, limit: None }
     }
 
+    /// A measure, of which the worst round stands.
+    pub(crate) const fn peak(key: &'static str, title: &'static str, digits: usize) -> Self {
+        Self { key, title, digits, fold: Fold::Worst, limit: None }
+    }
+
     pub(crate) const fn at_most(self, limit: f64) -> Self {
         Self { limit: Some(limit), ..self }
     }
