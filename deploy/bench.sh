@@ -7,9 +7,13 @@
 #   BENCH_LINES          lines of backlog and live (1000000)
 #   BENCH_RATE           outage: lines per second (5000)
 #   BENCH_AWAY           outage: seconds for which the receiver is away (10)
+#   BENCH_AFTER          outage: seconds of load after its return (30)
 #   BENCH_CONTAINERS     idle: containers (1000), about 0.3 s and 15 MiB each
 #   BENCH_IDLE_SECONDS   idle: seconds of each measurement (60)
 #   BENCH_FLOOD_SECONDS  flood: seconds of each measurement (30), up to 50 MB of log each
+#   AGENT_BINARY         what to measure; by default it is built
+#   RECEIVERS            where rsyslog and syslog-ng are (target/receivers); what is missing or old
+#                        there is unpacked anew, so do not share a folder that is in use
 # What is given as arguments goes to the end-to-end bench, e.g. deploy/bench.sh --only downspout.
 
 set -euo pipefail
@@ -23,6 +27,7 @@ size --rounds "${BENCH_ROUNDS:-}"
 size --lines "${BENCH_LINES:-}"
 size --rate "${BENCH_RATE:-}"
 size --away "${BENCH_AWAY:-}"
+size --after "${BENCH_AFTER:-}"
 size --containers "${BENCH_CONTAINERS:-}"
 size --seconds "${BENCH_IDLE_SECONDS:-}"
 size --flood-seconds "${BENCH_FLOOD_SECONDS:-}"
