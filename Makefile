@@ -6,7 +6,9 @@ ROUTE ?=
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
-export IMAGE BUILDER_IMAGE ROUTE FUZZ_SECONDS SOAK_SECONDS SOAK_SEED
+# Sizes: see deploy/bench.sh.
+BENCH_PARTS ?= micro backlog live outage idle flood
+export IMAGE BUILDER_IMAGE ROUTE FUZZ_SECONDS SOAK_SECONDS SOAK_SEED BENCH_PARTS
 
 .DEFAULT_GOAL := help
 .PHONY: help run test build image lint deny bench fuzz soak clean
@@ -36,7 +38,7 @@ lint: ## format and lints only
 deny: ## dependencies: advisories, licences, duplicates
 	@deploy/deny.sh
 
-bench: ## micro-benches, and the table against rsyslog and syslog-ng (needs an engine)
+bench: ## all benches, or BENCH_PARTS of micro backlog live outage idle flood (needs an engine)
 	@deploy/bench.sh
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)

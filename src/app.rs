@@ -83,12 +83,12 @@ impl App {
             }
             SourceChoice::Replay(..) => Positions::default(),
         };
-        if let Some(address) = config.http {
-            let admin =
-                Admin::bind(address, metrics.clone()).await.map_err(|error| unusable(&error))?;
-            tracing::info!(address = %admin.address(), "listening for health checks and scrapes");
-            beside.spawn("admin", admin.serve(beside.clone(), stop.clone()));
-        }
+        let admin = match config.http {
+            Some(address) => Some(
+                Admin::bind(address, metrics.clone()).await.map_err(|error| unusable(&error))?,
+            ),
+            None => None,
+        };
         let started = Timestamp::now();
         let mut lanes = Vec::new();
         for (route, share) in config.routes.into_iter().zip(&config.plan.destinations) {
@@ -105,6 +105,11 @@ impl App {
             lanes.push(waiting);
         }
         positions.keep(&metrics);
+        // Every series is there by now.
+        if let Some(admin) = admin {
+            tracing::info!(address = %admin.address(), "listening for health checks and scrapes");
+            beside.spawn("admin", admin.serve(beside.clone(), stop.clone()));
+        }
         let feed = Feed {
             intakes: lanes.iter().map(|lanes| Intake::new(lanes.clone())).collect(),
             tasks: sources.clone(),

@@ -4,8 +4,7 @@
 use crate::support::agent::{Agent, Launch, Metrics};
 use crate::support::engine::Engine;
 use crate::support::numbers::{Expected, Stream, printing};
-use crate::support::receiver::{After, Conduct, Frame, Framing, TcpReceiver};
-use crate::support::site::Site;
+use crate::support::receiver::{Conduct, Frame, Framing, TcpReceiver};
 use crate::support::{SOON, check, until};
 
 const LIMIT_BYTES: u64 = 64 << 20;
@@ -116,23 +115,21 @@ fn f06_what_rotation_removed_while_nobody_read_is_announced_once() {
 
 /// A container without a log prints more than there is room for while its receiver stalls.
 fn overflows(overflow: &str) -> (Agent, TcpReceiver, String, Engine) {
-    let receiver =
-        TcpReceiver::scripted(Framing::OctetCounting, [Conduct::StallAfter(After::Frames(1))]);
+    let receiver = TcpReceiver::scripted(Framing::OctetCounting, [Conduct::Stall]);
     // Lines of others would be the ones that come before the stall.
     let engine = Engine::alone(overflow);
     let launch = Launch::new().env("DOWNSPOUT_ATTACH", "true").env("DOWNSPOUT_OVERFLOW", overflow);
     let launch = launch.env("DOWNSPOUT_MEMORY_LIMIT", "16MiB");
-    let agent = launch.env("DOWNSPOUT_MAX_LINE_BYTES", "64KiB").arg(receiver.route()).ready();
+    let launch = launch.env("DOWNSPOUT_LOG_LEVEL", "debug");
+    let mut agent = launch.env("DOWNSPOUT_MAX_LINE_BYTES", "64KiB").arg(receiver.route()).ready();
     let wait = "until [ -e /tmp/go ]; do usleep 20000; done";
     let script = format!(
         "{wait}; {}; until [ -e /tmp/on ]; do usleep 20000; done; echo 999999 o; exec sleep 1000",
         printing(Stream::Out, &(1..=100_000), 200)
     );
     let name = engine.container("a").driver("none").run(&script);
-    until("a line comes through", SOON, || {
-        Site::say(&name, "are you there");
-        check(!receiver.inbox.lines_of(&name).is_empty(), || "none did".to_owned())
-    });
+    let id = Engine::docker(&["inspect", "--format", "{{.Id}}", &name]);
+    agent.logged("it is attached to", |line| line.contains("attached") && line.contains(&id));
     Engine::docker(&["exec", &name, "touch", "/tmp/go"]);
     let dropped = |metrics: &Metrics| metrics.of("lines_dropped_total", &receiver.route());
     let mut last = 0;

@@ -37,7 +37,10 @@ impl Follower {
         };
         self.lane.never_returns();
         match self.shared.engine.attach(&self.tracked.id).await {
-            Ok(stream) => self.read_attached(stream, facts.tty).await,
+            Ok(stream) => {
+                tracing::debug!(container = %self.tracked.id, "attached");
+                self.read_attached(stream, facts.tty).await;
+            }
             Err(EngineError::NotFound { .. }) => return false,
             // Paused or restarting: it cannot be attached to just now.
             Err(error) => tracing::debug!(container = %self.tracked.id, %error, "cannot attach"),

@@ -6,9 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::clean_up;
+
 /// How long a shipper may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
+/// From the agent's connection to Docker until it follows what is there.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// What rsyslog needs to live through an outage: without it, messages go after the first failure.
+const RSYSLOG_QUEUE: &str = "\n  queue.type=\"LinkedList\" queue.size=\"200000\" \
+    queue.filename=\"outage\" queue.maxDiskSpace=\"1g\" queue.saveOnShutdown=\"on\"\n  \
+    action.resumeRetryCount=\"-1\" action.resumeInterval=\"1\"";
+/// Messages: the default queue of a destination of syslog-ng, and the default window of a source.
+const SYSLOG_NG_ROOM: usize = 10_000;
+const SYSLOG_NG_WINDOW: usize = 100;
 
 /// A shipper that reads logs from outside the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +43,12 @@ pub(crate) struct Places {
 /// What a shipper is to do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Order<'a> {
-    /// The file of the log, for those that read files.
-    pub(crate) log: Option<&'a Path>,
-    /// Ship what was printed before.
+    /// The files of the logs, for those that read files.
+    pub(crate) logs: &'a [PathBuf],
+    /// Ship what was printed before; those that read files always do.
     pub(crate) backlog: bool,
+    /// The receiver will go away.
+    pub(crate) outage: bool,
     pub(crate) port: u16,
 }
 
@@ -83,39 +97,64 @@ impl Shipper {
             Self::Downspout => {
                 command
                     .arg(format!("syslog+tcp://127.0.0.1:{}", order.port))
+                    .env("DOWNSPOUT_STATE_DIR", folder.join("state"))
                     .env("DOWNSPOUT_BACKLOG", order.backlog.to_string())
                     .env("DOWNSPOUT_HTTP", "off");
             }
             Self::Rsyslog | Self::SyslogNg => {
                 let configuration = folder.join("configuration");
-                let path = order.log.expect("it reads files");
-                fs::write(&configuration, self.configuration(path, order.port, &folder)).unwrap();
+                fs::write(&configuration, self.configuration(order, &folder)).unwrap();
                 command.arg(configuration).arg(&folder);
             }
         }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let started = Instant::now();
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        clean_up::remember(child.id());
         Running { child, said, started }
     }
 
-    fn configuration(self, log: &Path, port: u16, folder: &Path) -> String {
-        let (log, folder) = (log.display(), folder.display());
+    /// Starts it, and waits until it can see containers.
+    pub(crate) fn start_following(self, places: &Places, order: &Order<'_>) -> Running {
+        let running = self.start(places, order);
+        if self == Self::Downspout {
+            running.wait_for("connected to Docker");
+            std::thread::sleep(SETTLE);
+        }
+        running
+    }
+
+    /// For an outage, both try again after a second and for ever, and have room for what comes
+    /// meanwhile: rsyslog in a queue, syslog-ng in the files, which it stops reading.
+    fn configuration(self, order: &Order<'_>, folder: &Path) -> String {
+        let Order { logs, port, .. } = *order;
+        let folder = folder.display();
+        let each = |input: &dyn Fn(std::path::Display<'_>) -> String| -> String {
+            logs.iter().map(|log| input(log.display())).collect()
+        };
         if self == Self::Rsyslog {
+            let inputs = each(&|log| {
+                format!("input(type=\"imfile\" File=\"{log}\" Tag=\"bench:\" Severity=\"info\")\n")
+            });
             return format!(
                 "global(workDirectory=\"{folder}\")\n\
-                 module(load=\"imfile\")\n\
-                 input(type=\"imfile\" File=\"{log}\" Tag=\"bench:\" Severity=\"info\")\n\
+                 module(load=\"imfile\")\n{inputs}\
                  action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{port}\" protocol=\"tcp\"\n  \
-                 TCP_Framing=\"octet-counted\" template=\"RSYSLOG_SyslogProtocol23Format\")\n"
+                 TCP_Framing=\"octet-counted\" template=\"RSYSLOG_SyslogProtocol23Format\"{})\n",
+                if order.outage { RSYSLOG_QUEUE } else { "" },
             );
         }
+        let sources = each(&|log| format!("  file(\"{log}\" flags(no-parse));\n"));
+        // It wants room for what each source may have under way.
+        let room = SYSLOG_NG_ROOM.max(SYSLOG_NG_WINDOW * logs.len());
         format!(
             "@version: current\n\
-             source bench {{ file(\"{log}\" flags(no-parse)); }};\n\
+             source bench {{\n{sources}}};\n\
              destination sink {{\n  \
-             network(\"127.0.0.1\" port({port}) transport(\"tcp\") flags(syslog-protocol));\n}};\n\
-             log {{ source(bench); destination(sink); flags(flow-control); }};\n"
+             network(\"127.0.0.1\" port({port}) transport(\"tcp\") flags(syslog-protocol)\n  \
+             log-fifo-size({room}){});\n}};\n\
+             log {{ source(bench); destination(sink); flags(flow-control); }};\n",
+            if order.outage { " time-reopen(1)" } else { "" },
         )
     }
 }
@@ -163,5 +202,6 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.stop());
+        clean_up::forget(self.pid());
     }
 }

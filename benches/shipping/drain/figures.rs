@@ -1,10 +1,10 @@
-//! Figures to a table for people and one for programs. Never measures.
+//! The figures of backlog and live, as tables for people and for programs. Never measures.
 
 use std::fmt::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::process::Machine;
+use crate::table::{Section, median, shown};
 
 /// The limits that downspout has for a million lines out of the engine's API: CPU seconds, MiB.
 const LIMITS: (f64, f64) = (0.8, 32.0);
@@ -52,10 +52,7 @@ impl Row {
     }
 
     fn median(&self, value: impl Fn(&Figures) -> Option<f64>) -> Option<f64> {
-        let mut values: Vec<f64> = self.figures.iter().filter_map(value).collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len().checked_sub(1)? / 2;
-        Some(f64::midpoint(values[middle], values[values.len() / 2]))
+        median(self.figures.iter().filter_map(value))
     }
 
     fn lost(&self) -> u64 {
@@ -87,50 +84,40 @@ fn figures_json(figures: &Figures) -> Value {
     })
 }
 
-/// Everything a run of the bench found out.
+/// What one of the two parts found out.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub(crate) machine: Machine,
     pub(crate) rounds: usize,
     pub(crate) lines: u64,
     pub(crate) line_bytes: usize,
-    pub(crate) backlog: Vec<Row>,
-    pub(crate) live: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
 }
 
 impl Report {
-    /// The most lines that a shipper has lost in one run.
-    pub(crate) fn lost_by(&self, name: &str) -> u64 {
-        let rows = self.backlog.iter().chain(&self.live).filter(|row| row.name == name);
-        rows.map(Row::lost).max().unwrap_or_default()
+    pub(crate) fn backlog(&self) -> Section {
+        self.section(&self.backlog_text())
     }
 
-    pub(crate) fn json(&self) -> String {
-        let Machine { processor, cores, memory_gib, kernel, engine } = &self.machine;
-        let rows = |rows: &[Row]| rows.iter().map(Row::json).collect::<Vec<_>>();
-        let report = json!({
-            "machine": {
-                "processor": processor, "cores": cores, "memory_gib": memory_gib,
-                "kernel": kernel, "engine": engine,
-            },
-            "rounds": self.rounds, "lines": self.lines, "line_bytes": self.line_bytes,
-            "backlog": rows(&self.backlog), "live": rows(&self.live),
-        });
-        format!("{report:#}\n")
+    pub(crate) fn live(&self) -> Section {
+        self.section(&self.live_text())
     }
 
-    pub(crate) fn text(&self) -> String {
-        let Machine { processor, cores, memory_gib, kernel, engine } = &self.machine;
-        let Self { lines, line_bytes, rounds, .. } = self;
-        let mut text = format!(
-            "{processor}, {cores} cores, {memory_gib:.0} GiB, Linux {kernel}, Docker Engine \
-             {engine}. {lines} lines of {line_bytes} bytes to a TCP syslog receiver on the \
-             loopback, which uses the same cores. Medians of {rounds} rounds in turning order; \
-             lost and repeated are the worst round.\n"
+    fn section(&self, tables: &str) -> Section {
+        let Self { lines, line_bytes, rounds, rows } = self;
+        let text = format!(
+            "{lines} lines of {line_bytes} bytes to a TCP syslog receiver on the loopback, which \
+             uses the same cores. Medians of {rounds} rounds in turning order; lost and repeated \
+             are the worst round.\n{tables}"
         );
-        text.push_str(&self.backlog_text());
-        text.push_str(&self.live_text());
-        text
+        let ours = rows.iter().filter(|row| row.name == "downspout");
+        let data = rows.iter().map(Row::json).collect::<Vec<_>>();
+        Section {
+            text,
+            data: json!({
+                "rounds": rounds, "lines": lines, "line_bytes": line_bytes, "rows": data,
+            }),
+            lost: ours.map(Row::lost).max().unwrap_or_default(),
+        }
     }
 
     fn backlog_text(&self) -> String {
@@ -138,8 +125,8 @@ impl Report {
             | shipper | drain s | CPU s | CPU × ours | dockerd CPU s | both × ours | peak MiB | \
             code on disk MiB | lost | repeated |\n|---|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
-        let ours = self.backlog.iter().find(|row| row.name == "downspout");
-        for row in &self.backlog {
+        let ours = self.rows.iter().find(|row| row.name == "downspout");
+        for row in &self.rows {
             let cpu = row.median(|figures| figures.cpu_s);
             let ratio = |value: fn(&Figures) -> Option<f64>| {
                 let (theirs, ours) =
@@ -163,7 +150,7 @@ impl Report {
             .unwrap();
         }
         text.push('\n');
-        for row in &self.backlog {
+        for row in &self.rows {
             writeln!(text, "- {}: {}; {}", row.name, row.way, row.version).unwrap();
         }
         ours.map_or(text.clone(), |row| text + &self.limits_text(row))
@@ -195,7 +182,7 @@ impl Report {
             | way | last line after s | container took s | CPU s | dockerd CPU s | peak MiB | \
             lost | repeated |\n|---|---|---|---|---|---|---|---|\n"
             .to_owned();
-        for row in &self.live {
+        for row in &self.rows {
             writeln!(
                 text,
                 "| {}: {} | {} | {} | {} | {} | {} | {} | {} |",
@@ -215,20 +202,7 @@ impl Report {
     }
 }
 
-/// Who is measured when: forwards in one round, backwards in the next.
-pub(crate) fn order(round: usize, count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    if round % 2 == 1 {
-        order.reverse();
-    }
-    order
-}
-
 fn both(figures: &Figures) -> Option<f64> {
     // A shipper that reads files costs the engine nothing; what it did meanwhile is noise.
     Some(figures.cpu_s? + figures.dockerd_s.unwrap_or_default())
-}
-
-fn shown(value: Option<f64>, digits: usize) -> String {
-    value.map_or_else(|| "–".into(), |value| format!("{value:.digits$}"))
 }

@@ -1,8 +1,11 @@
 //! What the kernel knows of processes and of this machine, read from /proc. Never estimates.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+
+use serde_json::{Value, json};
 
 /// `USER_HZ`, in which /proc counts CPU time on every architecture of Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -19,8 +22,17 @@ pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
 
 /// The largest resident size that a process had, in MiB.
 pub(crate) fn peak_mib(pid: u32) -> Option<f64> {
+    memory_mib(pid, "VmHWM:")
+}
+
+/// The resident size of a process now, in MiB.
+pub(crate) fn resident_mib(pid: u32) -> Option<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
+fn memory_mib(pid: u32, key: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     let kib: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib / 1024.0)
 }
@@ -81,5 +93,23 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             engine,
         }
+    }
+}
+
+impl Machine {
+    pub(crate) fn json(&self) -> Value {
+        let Self { processor, cores, memory_gib, kernel, engine } = self;
+        json!({
+            "processor": processor, "cores": cores, "memory_gib": memory_gib,
+            "kernel": kernel, "engine": engine,
+        })
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { processor, cores, memory_gib, kernel, engine } = self;
+        write!(f, "{processor}, {cores} cores, {memory_gib:.0} GiB, Linux {kernel}, ")?;
+        write!(f, "Docker Engine {engine}.")
     }
 }
