@@ -63,8 +63,12 @@ impl Scene {
     /// Cuts the stream and waits for the next one.
     #[track_caller]
     fn cut(&self) {
-        let (_, opened) = self.container.streams();
-        assert!(self.container.cut() > 0, "it should be followed");
+        // It may be between two streams, reaching further back.
+        let opened = until("it is followed", SOON, || {
+            let (_, opened) = self.container.streams();
+            check(self.container.cut() > 0, || format!("{opened} streams were opened"))?;
+            Ok(opened)
+        });
         self.wait_followed(opened);
     }
 
