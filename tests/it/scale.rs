@@ -121,6 +121,11 @@ fn a_thousand_containers_with_a_dead_destination_cost_no_memory_and_no_line() {
     fleet.agent.assert_balance(&fleet.receiver.route());
     fleet.receiver.refuse();
     fleet.receiver.close_all(crate::support::receiver::Close::Fin);
+    let route = fleet.receiver.route();
+    // What is on its way when a link ends may come twice.
+    fleet
+        .agent
+        .wait_for("the link has ended", SOON, |metrics| metrics.of("destination_up", &route) == 0);
     // 80 MB of text, far more than fits.
     for _ in 0..20 {
         let next = fleet.rounds + 1;
@@ -129,7 +134,6 @@ fn a_thousand_containers_with_a_dead_destination_cost_no_memory_and_no_line() {
         }
         fleet.rounds += 50;
     }
-    let route = fleet.receiver.route();
     let taken = |fleet: &Fleet| fleet.agent.metrics().of("lines_read_total", &route);
     let mut before = 0;
     until("it takes no more", LONG, || {
