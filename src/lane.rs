@@ -23,7 +23,7 @@ use crate::record::{Chunk, Container, Cursor, Resume, Timestamp};
 
 pub use producer::{Lane, Rewinds};
 pub use settled::Settled;
-use state::{Known, Slot, State};
+use state::{Slot, State};
 
 /// What a lane may take per visit, in bytes: about the size of a chunk, so that a visit of a
 /// flooding lane delays a quiet one by no more than that.
@@ -76,8 +76,8 @@ impl Lanes {
     pub fn new(budget_bytes: usize, kept: Kept, metrics: DestinationMetrics) -> Arc<Self> {
         let moved = Arc::new(AtomicBool::new(true));
         let known = kept.logs.into_iter().map(|(id, resume)| {
-            let settled = Arc::new(Settled::new(&id, resume, moved.clone()));
-            (id, Known { settled, gone: false })
+            let settled = Arc::new(Settled::new(resume, moved.clone()));
+            (id, settled)
         });
         let state = State { known: known.collect(), ..State::default() };
         Arc::new(Self {
@@ -99,10 +99,9 @@ impl Lanes {
         let id = state.next_id;
         let known = state.known.entry(container.id.clone()).or_insert_with(|| {
             let resume = Resume { floor: first, ..Resume::default() };
-            let settled = Settled::new(&container.id, resume, self.moved.clone());
-            Known { settled: Arc::new(settled), gone: false }
+            Arc::new(Settled::new(resume, self.moved.clone()))
         });
-        let settled = known.settled.clone();
+        let settled = known.clone();
         settled.opened(id);
         let slot = Slot::new(settled.clone());
         let lane = Lane {
@@ -129,18 +128,19 @@ impl Lanes {
     /// The container was removed: once all of it is delivered, it is forgotten.
     pub fn gone(&self, container_id: &str) {
         let mut state = lock(&self.state);
-        if let Some(known) = state.known.get_mut(container_id) {
-            known.gone = true;
+        if let Some(settled) = state.known.get(container_id) {
+            settled.gone();
         }
         state.prune();
-        self.moved.store(true, Ordering::Relaxed);
     }
 
     /// Only these containers exist: all others are gone.
     pub fn retain(&self, there: &HashSet<&str>) {
         let mut state = lock(&self.state);
-        for (id, known) in &mut state.known {
-            known.gone |= !there.contains(id.as_str());
+        for (id, settled) in &state.known {
+            if !there.contains(id.as_str()) {
+                settled.gone();
+            }
         }
         state.prune();
     }
@@ -152,8 +152,8 @@ impl Lanes {
         }
         let mut state = lock(&self.state);
         state.prune();
-        let logs = state.known.iter().filter(|(_, known)| known.settled.returns());
-        let logs = logs.map(|(id, known)| (id.clone(), known.settled.kept())).collect();
+        let logs = state.known.iter().filter(|(_, settled)| settled.returns());
+        let logs = logs.map(|(id, settled)| (id.clone(), settled.kept())).collect();
         Some(Kept { since: self.since, logs })
     }
 
@@ -197,7 +197,7 @@ impl Lanes {
         let lost: Vec<u64> = state
             .slots
             .iter()
-            .filter(|(_, slot)| !slot.settled.returns())
+            .filter(|(_, slot)| !slot.settled.is_in_log())
             .map(|(id, _)| *id)
             .collect();
         let dropped = lost.into_iter().flat_map(|id| state.drop_oldest(id, usize::MAX));

@@ -53,6 +53,11 @@ impl Stream {
     }
 }
 
+/// Stamps of the two streams, and of a line's pieces, may be out of step by this much in the
+/// order in which the engine wrote them. Measured: microseconds; seconds only for pieces of an
+/// open line, which are accounted for apart.
+pub const DISORDER_NANOS: i64 = 2_000_000_000;
+
 /// A place in one stream of a log: all pieces stamped earlier, and the first `pieces` of those
 /// stamped `time`, lie before it. Stamps rise strictly within a stream except that the pieces of
 /// one long line share a stamp, so a count beside the stamp makes the place exact.

@@ -208,7 +208,7 @@ impl Window {
     /// Lines that are not counted as delivered and whose log cannot be read again, and the bytes
     /// of their frames.
     pub(super) fn unreturnable(&self) -> (u64, u64) {
-        self.uncounted_of(|part| part.is_notice || !part.settled.returns())
+        self.uncounted_of(|part| part.is_notice || !part.settled.is_in_log())
     }
 
     fn uncounted_of(&self, wanted: impl Fn(&Part) -> bool) -> (u64, u64) {

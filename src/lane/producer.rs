@@ -116,6 +116,17 @@ impl Lane {
         }
     }
 
+    /// Ends the lane, unless its log has to be read again: then tells from where. From here on
+    /// nothing sends the reader back, so that nothing is let go that nobody would read.
+    pub fn end(&self) -> Option<Resume> {
+        let mut state = lock(&self.lanes.state);
+        let resume = state.slots.get_mut(&self.id)?.take_rewind();
+        if resume.is_none() {
+            self.close(&mut state);
+        }
+        resume
+    }
+
     /// What is read here cannot be read again, now or after a restart.
     pub fn never_returns(&self) {
         self.settled.never_returns();
@@ -146,6 +157,14 @@ impl Lane {
         }
     }
 
+    fn close(&self, state: &mut State) {
+        self.announce_newest(state);
+        if let Some(slot) = state.slots.get_mut(&self.id) {
+            slot.open = false;
+            state.held_bytes -= std::mem::take(&mut slot.held);
+        }
+    }
+
     fn announce_newest(&self, state: &mut State) {
         let lost = state.slots.get_mut(&self.id).and_then(|slot| slot.lost.take_if(|l| !l.oldest));
         if let Some(Lost { loss, container, .. }) = lost {
@@ -163,10 +182,9 @@ impl Rewinds {
     /// on, chunks are taken; those that come between are let go.
     pub async fn next(&self) -> Resume {
         loop {
-            if let Some(slot) = lock(&self.lanes.state).slots.get_mut(&self.id)
-                && let Some(cursor) = slot.rewound.take()
-            {
-                return Resume { cursor, ..slot.settled.read() };
+            let waiting = |state: &mut State| state.slots.get_mut(&self.id)?.take_rewind();
+            if let Some(resume) = waiting(&mut lock(&self.lanes.state)) {
+                return resume;
             }
             self.rewind.notified().await;
         }
@@ -176,15 +194,10 @@ impl Rewinds {
 impl Drop for Lane {
     fn drop(&mut self) {
         let mut state = lock(&self.lanes.state);
-        self.announce_newest(&mut state);
+        self.close(&mut state);
         state.producers -= 1;
-        if let Some(slot) = state.slots.get_mut(&self.id) {
-            let held = std::mem::take(&mut slot.held);
-            slot.open = false;
-            if slot.queue.is_empty() {
-                state.slots.remove(&self.id);
-            }
-            state.held_bytes -= held;
+        if state.slots.get(&self.id).is_some_and(|slot| slot.queue.is_empty()) {
+            state.slots.remove(&self.id);
         }
         drop(state);
         self.lanes.filled.notify_one();

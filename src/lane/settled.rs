@@ -10,10 +10,10 @@ use crate::record::{Cursor, Line, Resume, Timestamp};
 /// needs it.
 #[derive(Debug)]
 pub struct Settled {
-    container_id: String,
     floor: Option<Timestamp>,
     progress: Mutex<Progress>,
     returns: AtomicBool,
+    gone: AtomicBool,
     /// Shared by all of a destination: something is new for its checkpoint.
     moved: Arc<AtomicBool>,
 }
@@ -27,21 +27,16 @@ struct Progress {
 }
 
 impl Settled {
-    pub(super) fn new(container_id: &str, resume: Resume, moved: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(resume: Resume, moved: Arc<AtomicBool>) -> Self {
         let Resume { floor, cursor } = resume;
         let progress = Progress { lane: 0, read: cursor, sent: cursor, acknowledged: cursor };
         Self {
-            container_id: container_id.to_owned(),
             floor,
             progress: Mutex::new(progress),
             returns: AtomicBool::new(true),
+            gone: AtomicBool::new(false),
             moved,
         }
-    }
-
-    /// The container whose log it is.
-    pub fn container_id(&self) -> &str {
-        &self.container_id
     }
 
     /// What a checkpoint keeps: the place up to which everything is acknowledged.
@@ -74,9 +69,24 @@ impl Settled {
         before
     }
 
-    /// Whether what was read can be read again.
-    pub fn returns(&self) -> bool {
+    /// Whether what was read can be read again: it is in a log, and its container still exists.
+    pub fn is_in_log(&self) -> bool {
+        self.returns() && !self.is_gone()
+    }
+
+    /// Whether it has a log at all.
+    pub(super) fn returns(&self) -> bool {
         self.returns.load(Ordering::Relaxed)
+    }
+
+    /// Whether the container was removed, and its log with it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn gone(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+        self.touch();
     }
 
     pub(super) fn never_returns(&self) {

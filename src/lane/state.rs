@@ -8,16 +8,13 @@ use tokio::sync::Notify;
 use super::settled::Settled;
 use super::{Picked, QUANTUM};
 use crate::metrics::{DestinationMetrics, DropReason};
-use crate::record::{Chunk, Container, Cursor, Loss};
-
-/// Lines of two streams, and lines of which pieces are held, may be out of order by this much.
-const DISORDER_NANOS: i64 = 2_000_000_000;
+use crate::record::{Chunk, Container, Cursor, DISORDER_NANOS, Loss, Resume};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) slots: HashMap<u64, Slot>,
     /// Every log that is followed or was, by container id.
-    pub(super) known: BTreeMap<String, Known>,
+    pub(super) known: BTreeMap<String, Arc<Settled>>,
     pub(super) active: VecDeque<u64>,
     pub(super) waiting: VecDeque<u64>,
     pub(super) queued_bytes: usize,
@@ -25,13 +22,6 @@ pub(super) struct State {
     pub(super) next_id: u64,
     pub(super) producers: usize,
     pub(super) closed: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct Known {
-    pub(super) settled: Arc<Settled>,
-    /// The container was removed.
-    pub(super) gone: bool,
 }
 
 #[derive(Debug)]
@@ -80,6 +70,12 @@ impl Slot {
             debt: Debt::default(),
             lost: None,
         }
+    }
+
+    /// From where the reader has to read again, if it has to and was not told.
+    pub(super) fn take_rewind(&mut self) -> Option<Resume> {
+        let cursor = self.rewound.take()?;
+        Some(Resume { cursor, ..self.settled.read() })
     }
 
     /// What was given back and did not come again is lost.
@@ -210,7 +206,7 @@ impl State {
     /// more lines were taken from it and are given up by the caller. False if nothing can return.
     pub(super) fn rewind(&mut self, id: u64, to: Cursor, sent: u64) -> bool {
         let Some(slot) = self.slots.get(&id) else { return false };
-        if !slot.open || !slot.settled.returns() {
+        if !slot.open || !slot.settled.is_in_log() {
             return false;
         }
         let (notices, lines): (Vec<_>, Vec<_>) =
@@ -233,9 +229,9 @@ impl State {
     /// Forgets the logs of containers that are gone and delivered.
     pub(super) fn prune(&mut self) {
         let slots = &self.slots;
-        self.known.retain(|_, known| {
-            let done = known.gone && known.settled.is_delivered();
-            !done || slots.get(&known.settled.lane()).is_some_and(|slot| slot.open)
+        self.known.retain(|_, settled| {
+            let done = settled.is_gone() && settled.is_delivered();
+            !done || slots.get(&settled.lane()).is_some_and(|slot| slot.open)
         });
     }
 }

@@ -202,6 +202,33 @@ fn what_is_in_no_log_is_not_sent_back() {
     assert_eq!(lanes.kept().unwrap().logs.len(), 0, "there is nothing to return to");
 }
 
+#[test]
+fn a_reader_that_ends_is_told_to_go_back_or_never_sent_back_any_more() {
+    let lanes = lanes(1 << 20);
+    let one = container("one");
+    let lane = lanes.open(&one, None);
+    lane.push(chunk(&one, 1, 100));
+    assert!(lanes.rewind(lane.settled(), Cursor::default(), 0));
+    assert_eq!(lane.end(), Some(Resume::default()), "it was not told yet");
+    lane.push(chunk(&one, 1, 100));
+    assert_eq!(lane.end(), None);
+    assert!(!lanes.rewind(lane.settled(), Cursor::default(), 0), "nobody would read it");
+    assert_eq!((lanes.queued_bytes() > 0, balance(&lanes)), (true, [1, 0, 1]));
+}
+
+#[test]
+fn of_a_container_that_was_removed_what_waits_is_all_there_is() {
+    let lanes = lanes(1 << 20);
+    let one = container("one");
+    let lane = lanes.open(&one, None);
+    lane.push(chunk(&one, 1, 100));
+    assert_eq!(lanes.abandon(), (0, 0), "its log has it");
+    lanes.gone("one");
+    assert!(!lanes.rewind(lane.settled(), Cursor::default(), 0));
+    assert_eq!(balance(&lanes), [1, 0, 1]);
+    assert_eq!(lanes.abandon(), (1, 100));
+}
+
 #[tokio::test]
 async fn what_is_kept_is_where_the_next_run_goes_on() {
     let lanes = lanes(1 << 20);

@@ -148,7 +148,10 @@ impl Follower {
             let to = tokio::select! {
                 biased;
                 to = rewinds.next() => to,
-                () = self.follow() => return,
+                () = self.follow() => match self.lane.end() {
+                    Some(to) => to,
+                    None => return,
+                },
             };
             self.position = Position::starting(to);
             self.assembler = self.assembler.anew();

@@ -5,12 +5,7 @@
 //! stamps are compared within one stream only. That makes a stream that is opened again, or a
 //! stretch that the engine sends twice around a rotation, cost nothing but the reading.
 
-use crate::record::{Cursor, Mark, Resume, Stream, Timestamp};
-
-/// Stamps of the two streams, and of a line's pieces, may be out of step by this much in the
-/// order in which the engine wrote them. Measured: microseconds; seconds only for pieces of an
-/// open line, which are accounted for apart.
-const DISORDER_NANOS: i64 = 2_000_000_000;
+use crate::record::{Cursor, DISORDER_NANOS, Mark, Resume, Stream, Timestamp};
 
 /// A log's first record that comes this much later than what was taken was not written at about
 /// the same time: what lay between is missing.
