@@ -148,7 +148,8 @@ fn fails_over(driver: &Driver) -> bool {
     matches!(driver.target, TargetKind::Host { .. }) && driver.carriage != Carriage::Datagram
 }
 
-fn known(driver: &Driver) -> [&'static [OptionSpec]; 4] {
+/// Rows of all options that a route of this driver may have.
+pub(crate) fn known(driver: &Driver) -> [&'static [OptionSpec]; 4] {
     let list = if fails_over(driver) { failover::OPTIONS } else { &[] };
     [encode::OPTIONS, driver.options, OPTIONS, list]
 }

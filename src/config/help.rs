@@ -55,7 +55,7 @@ pub(super) fn text() -> String {
         page.paragraph(&format!("Example: {}", driver.example));
     }
     page.options("Options of every route", route::OPTIONS);
-    page.options("Options of several addresses, over TCP and TLS", failover::OPTIONS);
+    page.options("Options of several addresses, over TCP, TLS and RELP", failover::OPTIONS);
     page.options("Options of the encoding", encode::OPTIONS);
     for driver in DRIVERS {
         page.options(&format!("Options of {}", driver.schemes.join(", ")), driver.options);
@@ -122,13 +122,7 @@ mod tests {
         }
         for driver in DRIVERS {
             assert!(text.contains(driver.example), "{driver:?}");
-            for row in driver
-                .options
-                .iter()
-                .chain(encode::OPTIONS)
-                .chain(route::OPTIONS)
-                .chain(failover::OPTIONS)
-            {
+            for row in route::known(driver).into_iter().flatten() {
                 assert!(text.contains(&format!("\n  {}={}", row.name, row.unit)), "{row:?}");
             }
         }

@@ -47,7 +47,7 @@ pub(super) fn text() -> String {
         row(&mut text, &[schemes(driver), code(driver.example), escaped(driver.help)]);
     }
     options(&mut text, "Options of every route", route::OPTIONS);
-    options(&mut text, "Options of several addresses, over TCP and TLS", failover::OPTIONS);
+    options(&mut text, "Options of several addresses, over TCP, TLS and RELP", failover::OPTIONS);
     options(&mut text, "Options of the encoding", encode::OPTIONS);
     for driver in DRIVERS {
         options(&mut text, &format!("Options of {}", schemes(driver)), driver.options);
@@ -115,13 +115,7 @@ mod tests {
         }
         for driver in DRIVERS {
             assert!(text.contains(driver.example), "{driver:?}");
-            for row in driver
-                .options
-                .iter()
-                .chain(encode::OPTIONS)
-                .chain(route::OPTIONS)
-                .chain(failover::OPTIONS)
-            {
+            for row in route::known(driver).into_iter().flatten() {
                 assert!(text.contains(&format!("\n| `{}` |", row.name)), "{row:?}");
             }
         }
