@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::SOON;
 use crate::support::agent::Launch;
-use crate::support::numbers::{Expected, Stream, text};
+use crate::support::numbers::Expected;
 use crate::support::receiver::{Close, TcpReceiver};
 
 /// The destination's window in bytes: what may be repeated after a break.
@@ -72,9 +72,7 @@ fn f13_the_first_line_after_a_flow_was_dropped_in_silence_arrives() {
     let mut agent = quick(Launch::fed(), &route).ready();
     let mut expected = Expected::new(60);
     for number in 1..=3 {
-        agent.feed(&format!("web-1 stdout {}\n", text(Stream::Out, number, 60)));
-        expected.add("web-1", Stream::Out, 1..=number);
-        receiver.inbox.wait_complete(&expected, SOON);
+        agent.ship_line(number, &mut expected, &receiver.inbox);
         agent.assert_balance(&receiver.route());
         std::thread::sleep(IDLE);
         // What a load balancer does that forgets idle flows: new ones pass.

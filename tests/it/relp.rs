@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::support::agent::{Agent, Launch};
-use crate::support::numbers::{Expected, Stream, text};
+use crate::support::numbers::Expected;
 use crate::support::relp_server::{Conduct, RelpServer};
 use crate::support::syslogd::{Kind, Received, Syslogd, Wire};
 use crate::support::{SOON, check, until};
@@ -89,9 +89,7 @@ fn f18_a_server_that_leaves_while_idle_costs_no_line_and_repeats_none() {
     let mut agent = quick(Launch::fed(), &server).ready();
     let mut expected = Expected::new(60);
     for number in 1..=5 {
-        agent.feed(&format!("web-1 stdout {}\n", text(Stream::Out, number, 60)));
-        expected.add("web-1", Stream::Out, 1..=number);
-        server.inbox.wait_complete(&expected, SOON);
+        agent.ship_line(number, &mut expected, &server.inbox);
         agent.assert_balance(&server.route());
         server.leave();
         server.wait_connections(usize::try_from(number).unwrap() + 1);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::agent::{Agent, Launch};
 use crate::support::engine::Engine;
-use crate::support::numbers::{Expected, Stream, Tally, printing, text};
+use crate::support::numbers::{Expected, Stream, Tally, printing};
 use crate::support::receiver::{After, Close, Conduct, Framing, TcpReceiver};
 use crate::support::{SOON, check, until};
 
@@ -164,9 +164,7 @@ fn f03_a_break_while_idle_costs_no_line_and_repeats_none() {
         let mut agent = quick(Launch::fed(), &receiver).ready();
         let mut expected = Expected::new(60);
         for number in 1..=5 {
-            agent.feed(&format!("web-1 stdout {}\n", text(Stream::Out, number, 60)));
-            expected.add("web-1", Stream::Out, 1..=number);
-            receiver.inbox.wait_complete(&expected, SOON);
+            agent.ship_line(number, &mut expected, &receiver.inbox);
             agent.assert_balance(&receiver.route());
             std::thread::sleep(IDLE);
             let last = receiver.connections() - 1;

@@ -10,6 +10,8 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::numbers::{Expected, Stream, text};
+use super::receiver::Inbox;
 use super::{SOON, check, until};
 
 /// The host name that the tests' agents put on the wire.
@@ -258,6 +260,15 @@ impl Agent {
                 std::thread::sleep(Duration::from_millis(10));
             }
         })
+    }
+
+    /// Gives line `number` of `web-1` to an agent that is `fed`, and waits until it has come, as
+    /// all before it.
+    #[track_caller]
+    pub fn ship_line(&mut self, number: u64, expected: &mut Expected, inbox: &Inbox) {
+        self.feed(&format!("web-1 stdout {}\n", text(Stream::Out, number, 60)));
+        expected.add("web-1", Stream::Out, 1..=number);
+        inbox.wait_complete(expected, SOON);
     }
 
     /// Takes the agent's standard input away, to feed it from another thread.
