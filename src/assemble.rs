@@ -4,7 +4,7 @@
 //! records of their own. What is held here lies behind the marks of all lines given out, so that
 //! no cursor can pass it.
 
-use crate::record::{ChunkBuilder, Mark, Place, Stream, Timestamp};
+use crate::record::{ChunkBuilder, Mark, Place, Span, Stream, Timestamp};
 
 /// A record that is at least this long and has no line end is continued by the next one.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -32,6 +32,10 @@ struct Held {
     text: Vec<u8>,
     time: Timestamp,
     mark: Option<Mark>,
+    /// The last piece.
+    span: Span,
+    /// Where the first piece of what is held begins in the log's file.
+    began: u64,
     /// Something was held back or given out as a part: the line goes on.
     open: bool,
 }
@@ -51,31 +55,33 @@ impl Assembler {
     pub fn piece(&mut self, piece: Piece<'_>, out: &mut ChunkBuilder) -> u64 {
         let strip = self.carriage_returns;
         let max = self.max_line_bytes;
-        let Place { time, stream, mark } = piece.place;
-        let held = self.of(stream);
+        let Place { time, stream, mark, span } = piece.place;
+        let (held, other) = self.of(stream);
         let (text, ended) = match piece.text.split_last() {
             Some((b'\n', text)) => (text, true),
             _ => (piece.text, piece.text.len() < PIECE_BYTES),
         };
-        if !held.open {
-            held.time = time;
-        }
         if ended && !held.open && text.len() <= max {
             let text = if strip { text.strip_suffix(b"\r").unwrap_or(text) } else { text };
-            out.push(b"", text, piece.place);
+            out.push(b"", text, Place { span: other.behind(span.end), ..piece.place });
             held.mark = Some(mark);
             return 0;
+        }
+        if !held.open {
+            held.time = time;
+            held.began = span.end.saturating_sub(u64::from(span.back));
         }
         let before = held.mark;
         held.open = true;
         held.text.extend_from_slice(text);
-        let parts = held.give_parts(max, stream, before, out);
+        held.span = span;
+        let parts = held.give_parts(max, (stream, before), other, out);
         held.mark = Some(mark);
         if ended {
             if strip && held.text.last() == Some(&b'\r') {
                 held.text.pop();
             }
-            held.give_rest(stream, out);
+            held.give_rest(stream, other, out);
         }
         parts
     }
@@ -83,9 +89,9 @@ impl Assembler {
     /// Gives out what is held: the log has ended and nothing will complete it.
     pub fn flush(&mut self, out: &mut ChunkBuilder) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let held = self.of(stream);
+            let (held, other) = self.of(stream);
             if held.open && !held.text.is_empty() {
-                held.give_rest(stream, out);
+                held.give_rest(stream, other, out);
             }
         }
     }
@@ -95,10 +101,11 @@ impl Assembler {
     pub fn give_out(&mut self, out: &mut ChunkBuilder) -> u64 {
         let mut parts = 0;
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let held = self.of(stream);
+            let (held, other) = self.of(stream);
             if held.open && !held.text.is_empty() {
-                held.give_rest(stream, out);
+                held.give_rest(stream, other, out);
                 held.open = true;
+                held.began = held.span.end;
                 parts += 1;
             }
         }
@@ -123,41 +130,53 @@ impl Assembler {
         held.open.then_some(held.time)
     }
 
-    fn of(&mut self, stream: Stream) -> &mut Held {
+    // What is held of this stream, and of the other.
+    fn of(&mut self, stream: Stream) -> (&mut Held, &Held) {
         let [stdout, stderr] = &mut self.held;
-        if stream == Stream::Stdout { stdout } else { stderr }
+        if stream == Stream::Stdout { (stdout, stderr) } else { (stderr, stdout) }
     }
 }
 
 impl Held {
+    // What has to be looked at again behind a line of the other stream that ends at `end`.
+    fn behind(&self, end: u64) -> Span {
+        Span::new(if self.open { self.began.min(end) } else { end }, end)
+    }
+
     // Whole parts of `max` bytes. All but the piece's last byte are still to come after a resume,
     // so their mark is the one before this piece.
     fn give_parts(
         &mut self,
         max: usize,
-        stream: Stream,
-        before: Option<Mark>,
+        (stream, before): (Stream, Option<Mark>),
+        other: &Self,
         out: &mut ChunkBuilder,
     ) -> u64 {
         let time = self.time;
         let mark = before.unwrap_or(Mark { time, pieces: 0 });
+        let piece = self.span.end.saturating_sub(u64::from(self.span.back));
+        let span = other.behind(piece);
         let mut parts = 0;
         let mut given = 0;
         while let Some(part) =
             self.text.get(given..given + max).filter(|_| self.text.len() > given + max)
         {
-            out.push(part, b"", Place { time, stream, mark });
+            out.push(part, b"", Place { time, stream, mark, span });
             given += max;
             parts += 1;
+        }
+        if given > 0 {
+            self.began = piece;
         }
         self.text.drain(..given);
         parts
     }
 
-    fn give_rest(&mut self, stream: Stream, out: &mut ChunkBuilder) {
+    fn give_rest(&mut self, stream: Stream, other: &Self, out: &mut ChunkBuilder) {
         let time = self.time;
         let mark = self.mark.unwrap_or(Mark { time, pieces: 0 });
-        out.push(&self.text, b"", Place { time, stream, mark });
+        let span = other.behind(self.span.end);
+        out.push(&self.text, b"", Place { time, stream, mark, span });
         self.text.clear();
         // One long line must not pin its memory for the life of the container.
         self.text.shrink_to(PIECE_BYTES);
@@ -207,7 +226,7 @@ mod tests {
         }
 
         fn piece(&mut self, stream: Stream, time: Timestamp, pieces: u32, text: &[u8]) {
-            let place = Place { time, stream, mark: Mark { time, pieces } };
+            let place = Place { time, stream, mark: Mark { time, pieces }, span: Span::default() };
             self.assembler.piece(Piece { place, text }, &mut self.out);
         }
 

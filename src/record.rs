@@ -2,6 +2,7 @@
 //!
 //! Plain data; never knows where it came from or where it goes.
 
+mod cursor;
 mod notice;
 mod timestamp;
 
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+pub use cursor::{Cursor, DISORDER_NANOS, Edge, FileId, FilePlace, Mark, Resume};
 pub use notice::{Loss, LossReason};
 pub use timestamp::{Civil, Timestamp};
 
@@ -53,85 +55,6 @@ impl Stream {
     }
 }
 
-/// Stamps of the two streams, and of a line's pieces, may be out of step by this much in the
-/// order in which the engine wrote them. Measured: microseconds; seconds only for pieces of an
-/// open line, which are accounted for apart.
-pub const DISORDER_NANOS: i64 = 2_000_000_000;
-
-/// A place in one stream of a log: all pieces stamped earlier, and the first `pieces` of those
-/// stamped `time`, lie before it. Stamps rise strictly within a stream except that the pieces of
-/// one long line share a stamp, so a count beside the stamp makes the place exact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mark {
-    /// Docker's stamp of the last piece taken.
-    pub time: Timestamp,
-    /// How many pieces with this stamp were taken, from 1.
-    pub pieces: u32,
-}
-
-/// A place in a whole log: one mark per stream, since stamps are not ordered across streams.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Cursor {
-    marks: [Option<Mark>; 2],
-    open: Option<Timestamp>,
-}
-
-impl Cursor {
-    /// The stamp of the earliest line that had begun by here and is not behind the marks: a
-    /// reader that goes on here must look no later than this. `None` if there is none.
-    pub fn open(&self) -> Option<Timestamp> {
-        self.open
-    }
-
-    /// Says which line had begun and was not complete.
-    pub fn set_open(&mut self, open: Option<Timestamp>) {
-        self.open = open;
-    }
-
-    /// The mark of one stream; `None` before its first line.
-    pub fn mark(&self, stream: Stream) -> Option<Mark> {
-        let [stdout, stderr] = self.marks;
-        match stream {
-            Stream::Stdout => stdout,
-            Stream::Stderr => stderr,
-        }
-    }
-
-    /// Moves one stream's mark.
-    pub fn advance(&mut self, stream: Stream, mark: Mark) {
-        let [stdout, stderr] = &mut self.marks;
-        match stream {
-            Stream::Stdout => *stdout = Some(mark),
-            Stream::Stderr => *stderr = Some(mark),
-        }
-    }
-
-    /// Moves over `lines`, which stand in the order in which they were read. Behind them come
-    /// `rest`, and after those `open` is the earliest line that had begun.
-    pub fn advance_over(&mut self, lines: &[Line], rest: &[Line], open: Option<Timestamp>) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            if let Some(line) = lines.iter().rev().find(|line| line.stream == stream) {
-                self.advance(stream, line.mark);
-            }
-        }
-        self.open = rest.iter().map(|line| line.time).chain(open).min();
-    }
-
-    /// The latest stamp of both streams.
-    pub fn latest(&self) -> Option<Timestamp> {
-        self.marks.iter().flatten().map(|mark| mark.time).max()
-    }
-}
-
-/// Where one destination goes on in one log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Resume {
-    /// What was printed before this is not wanted; `None` for the log from its beginning.
-    pub floor: Option<Timestamp>,
-    /// Everything up to here is settled.
-    pub cursor: Cursor,
-}
-
 /// One line of a chunk: where its bytes are, and the mark that holds once it is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
@@ -146,6 +69,8 @@ pub struct Line {
     /// The stream's mark once this line and all before it are delivered. Pieces that the
     /// assembler still holds lie behind it, so that no cursor can pass them.
     pub mark: Mark,
+    /// Where it ends in the log's file.
+    pub span: Span,
 }
 
 /// Where and when a line was printed, and what it settles.
@@ -157,6 +82,32 @@ pub struct Place {
     pub stream: Stream,
     /// See [`Line::mark`].
     pub mark: Mark,
+    /// Where it lies in the log's file.
+    pub span: Span,
+}
+
+/// A stretch of a log's file, in bytes; all zero where a log is not read from a file.
+///
+/// Of a record, the record itself. Of a line, what a reader has to look at again that goes on
+/// behind it: that is nothing, unless a line of the other stream was open there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    /// One past the last byte of the line's last record.
+    pub end: u64,
+    /// How far before `end` the stretch begins.
+    pub back: u32,
+}
+
+impl Span {
+    /// From `start` to `end`.
+    pub fn new(start: u64, end: u64) -> Self {
+        Self { end, back: u32::try_from(end.saturating_sub(start)).unwrap_or(u32::MAX) }
+    }
+
+    /// Its first byte; `None` if it is too long to be told.
+    pub fn start(self) -> Option<u64> {
+        (self.back < u32::MAX).then(|| self.end.saturating_sub(u64::from(self.back)))
+    }
 }
 
 /// Lines of one container that were read together. The unit that crosses tasks.
@@ -164,9 +115,8 @@ pub struct Place {
 pub struct Chunk {
     /// The container as it was known when the lines were read.
     pub container: std::sync::Arc<Container>,
-    /// The stamp of the earliest line that had begun and was not complete when they were handed
-    /// over; see [`Cursor::open`].
-    pub open: Option<Timestamp>,
+    /// What a cursor behind these lines has to know beside them.
+    pub edge: Edge,
     /// What the agent itself has to say: it is in no log, and no reader will meet it again.
     pub is_notice: bool,
     arena: Bytes,
@@ -225,7 +175,7 @@ impl ChunkBuilder {
     /// Appends a line made of up to two parts (`head` is what an assembler held back).
     /// An arena holds less than 4 GiB; readers hand a chunk over at some tens of KiB.
     pub fn push(&mut self, head: &[u8], tail: &[u8], place: Place) {
-        let Place { time, stream, mark } = place;
+        let Place { time, stream, mark, span } = place;
         if self.lines.is_empty() {
             self.arena.reserve(self.usual.0);
             self.lines.reserve(self.usual.1);
@@ -234,7 +184,7 @@ impl ChunkBuilder {
         self.arena.extend_from_slice(head);
         self.arena.extend_from_slice(tail);
         let end = offset(self.arena.len());
-        self.lines.push(Line { start, end, time, stream, mark });
+        self.lines.push(Line { start, end, time, stream, mark, span });
     }
 
     /// The lines so far as a chunk of `container`; `None` if there are none.
@@ -250,7 +200,7 @@ impl ChunkBuilder {
         let arena = Bytes::from(std::mem::take(&mut self.arena));
         Chunk {
             container: container.clone(),
-            open: None,
+            edge: Edge::default(),
             is_notice: false,
             arena,
             lines: std::mem::take(&mut self.lines),
@@ -274,40 +224,12 @@ mod tests {
         let mut builder = ChunkBuilder::default();
         let mark = Mark { time: Timestamp::from_nanos(7), pieces: 2 };
         let time = Timestamp::from_nanos(5);
-        builder.push(b"ab", b"cd", Place { time, stream: Stream::Stderr, mark });
-        builder.push(b"", b"", Place { time, stream: Stream::Stdout, mark });
+        let span = Span::default();
+        builder.push(b"ab", b"cd", Place { time, stream: Stream::Stderr, mark, span });
+        builder.push(b"", b"", Place { time, stream: Stream::Stdout, mark, span });
         let chunk = builder.take(&Arc::new(Container::default())).unwrap();
         let texts: Vec<_> = chunk.lines().iter().map(|line| chunk.text(line)).collect();
         assert_eq!(texts, [&b"abcd"[..], b""]);
         assert!(builder.take(&chunk.container).is_none(), "a taken builder is empty");
-    }
-
-    #[test]
-    fn a_cursor_between_two_lines_looks_no_later_than_the_next_one_and_what_had_begun() {
-        let at = Timestamp::from_nanos;
-        let line = |time, stream| {
-            let mark = Mark { time: at(time), pieces: 1 };
-            Line { start: 0, end: 0, time: at(time), stream, mark }
-        };
-        // The second line began first, and was complete last.
-        let lines = [line(5, Stream::Stderr), line(3, Stream::Stdout), line(6, Stream::Stderr)];
-        let mut cursor = Cursor::default();
-        cursor.advance_over(&lines[..1], &lines[1..], Some(at(9)));
-        assert_eq!((cursor.mark(Stream::Stdout), cursor.open()), (None, Some(at(3))));
-        cursor.advance_over(&lines[1..], &[], Some(at(9)));
-        assert_eq!(cursor.mark(Stream::Stderr).unwrap().time, at(6));
-        assert_eq!(cursor.open(), Some(at(9)));
-        cursor.advance_over(&[], &[], None);
-        assert_eq!(cursor.open(), None);
-    }
-
-    #[test]
-    fn a_cursor_keeps_the_streams_apart() {
-        let mut cursor = Cursor::default();
-        let late = Mark { time: Timestamp::from_nanos(9), pieces: 1 };
-        cursor.advance(Stream::Stderr, late);
-        assert_eq!(cursor.mark(Stream::Stdout), None);
-        assert_eq!(cursor.mark(Stream::Stderr), Some(late));
-        assert_eq!(cursor.latest(), Some(late.time));
     }
 }

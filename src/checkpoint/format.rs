@@ -5,12 +5,13 @@
 //! downspout checkpoint 1
 //! destination name=NAME since=NANOS crc=CHECKSUM
 //! log destination=NAME since=NANOS container=ID floor=NANOS stdout=NANOS:PIECES
-//!     stderr=NANOS:PIECES open=NANOS crc=CHECKSUM                    (one line)
+//!     stderr=NANOS:PIECES open=NANOS file=INODE:NANOS:OFFSET:OFFSET crc=CHECKSUM  (one line)
 //! end lines=COUNT crc=CHECKSUM
 //! ```
 //!
-//! - `NANOS` are nanoseconds since 1970; `floor`, `stdout`, `stderr` and `open` stand only where
-//!   there is such a place.
+//! - `NANOS` are nanoseconds since 1970; `floor`, `stdout`, `stderr`, `open` and `file` stand only
+//!   where there is such a place. `file` is the same place in the log's file, by the stamp of the
+//!   file's first record: nothing was taken from the first offset on, look from the second on.
 //! - In names every byte that is not a visible ASCII character, and `%`, is written `%XX`.
 //! - The checksum is the CRC-32 of what stands before ` crc=`, in eight digits.
 //! - Words, kinds of lines and versions that are not known are passed over: a file of a newer
@@ -26,7 +27,7 @@ use memchr::memmem;
 use super::Snapshot;
 use super::crc::crc32;
 use crate::lane::Kept;
-use crate::record::{Cursor, Mark, Resume, Stream, Timestamp};
+use crate::record::{Cursor, FileId, FilePlace, Mark, Resume, Stream, Timestamp};
 
 /// The version that is written. A higher one is read as far as it is understood.
 pub(super) const VERSION: u64 = 1;
@@ -55,6 +56,7 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
             text.mark(Stream::Stdout, &resume.cursor);
             text.mark(Stream::Stderr, &resume.cursor);
             text.stamp("open", resume.cursor.open());
+            text.file(&resume.cursor);
             text.finish();
         }
     }
@@ -92,6 +94,13 @@ impl Text {
     fn mark(&mut self, stream: Stream, cursor: &Cursor) {
         if let Some(mark) = cursor.mark(stream) {
             self.word(format_args!("{}={}:{}", stream.name(), mark.time.nanos(), mark.pieces));
+        }
+    }
+
+    fn file(&mut self, cursor: &Cursor) {
+        if let Some(FilePlace { file, offset, look_from }) = cursor.file() {
+            let (inode, first) = (file.inode, file.first.nanos());
+            self.word(format_args!("file={inode}:{first}:{offset}:{look_from}"));
         }
     }
 
@@ -262,12 +271,24 @@ impl<'a> Words<'a> {
             }
         }
         cursor.set_open(self.stamp("open")?);
+        // The marks say the same, only less quickly.
+        cursor.set_file(self.value("file").and_then(file_place));
         Ok(Resume { floor: self.stamp("floor")?, cursor })
     }
 }
 
 fn nanos(text: &str) -> Option<Timestamp> {
     text.parse().ok().map(Timestamp::from_nanos)
+}
+
+fn file_place(text: &str) -> Option<FilePlace> {
+    let mut numbers = text.split(':');
+    let inode = numbers.next()?.parse().ok()?;
+    let first = nanos(numbers.next()?)?;
+    let offset = numbers.next()?.parse().ok()?;
+    let look_from = numbers.next()?.parse().ok()?;
+    let whole = numbers.next().is_none();
+    whole.then_some(FilePlace { file: FileId { inode, first }, offset, look_from })
 }
 
 fn unescaped(text: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::Snapshot;
 use super::disk::{Disk, DiskFile, Refusal};
 use crate::lane::Kept;
-use crate::record::{Cursor, Mark, Resume, Stream, Timestamp};
+use crate::record::{Cursor, FileId, FilePlace, Mark, Resume, Stream, Timestamp};
 
 // ── snapshots ───────────────────────────────────────────────────────────────────────────────
 
@@ -36,7 +36,13 @@ fn kept() -> impl Strategy<Value = Kept> {
 fn resumes() -> impl Strategy<Value = Resume> {
     let mark = || prop::option::of((stamps(), any::<u32>()));
     let stamp = || prop::option::of(stamps());
-    (mark(), mark(), stamp(), stamp()).prop_map(|(stdout, stderr, floor, open)| {
+    let file = (any::<u64>(), stamps(), any::<u64>(), any::<u64>());
+    let file = prop::option::of(file.prop_map(|(inode, first, offset, look_from)| FilePlace {
+        file: FileId { inode, first },
+        offset,
+        look_from,
+    }));
+    (mark(), mark(), stamp(), stamp(), file).prop_map(|(stdout, stderr, floor, open, file)| {
         let mut cursor = Cursor::default();
         for (stream, mark) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
             if let Some((time, pieces)) = mark {
@@ -44,6 +50,7 @@ fn resumes() -> impl Strategy<Value = Resume> {
             }
         }
         cursor.set_open(open);
+        cursor.set_file(file);
         Resume { floor, cursor }
     })
 }

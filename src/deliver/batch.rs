@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::lane::Settled;
-use crate::record::{Chunk, Cursor, Line, Timestamp};
+use crate::record::{Chunk, Cursor, Edge, Line};
 
 /// The lines of one chunk within a batch, kept for their marks.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub(super) struct Part {
     /// Where the log was before these lines.
     pub(super) before: Cursor,
     pub(super) lines: Vec<Line>,
-    /// See [`crate::record::Chunk::open`].
-    pub(super) open: Option<Timestamp>,
+    /// See [`crate::record::Chunk::edge`].
+    pub(super) edge: Edge,
     /// See [`crate::record::Chunk::is_notice`].
     pub(super) is_notice: bool,
 }
@@ -22,10 +22,10 @@ pub(super) struct Part {
 impl Part {
     /// What is left of a chunk once it is encoded.
     pub(super) fn of(chunk: Chunk, settled: Arc<Settled>) -> Self {
-        let (open, is_notice) = (chunk.open, chunk.is_notice);
+        let (edge, is_notice) = (chunk.edge, chunk.is_notice);
         let lines = chunk.into_lines();
-        let before = if is_notice { Cursor::default() } else { settled.note_sent(&lines, open) };
-        Self { settled, before, lines, open, is_notice }
+        let before = if is_notice { Cursor::default() } else { settled.note_sent(&lines, edge) };
+        Self { settled, before, lines, edge, is_notice }
     }
 }
 
@@ -110,7 +110,7 @@ impl Batch {
             let to = to.clamp(frames.start, frames.end) - frames.start;
             if from < to && !part.is_notice {
                 let (done, rest) = part.lines.split_at(to);
-                part.settled.advance(done.get(from..).unwrap_or_default(), rest, part.open);
+                part.settled.advance(done.get(from..).unwrap_or_default(), rest, part.edge);
             }
         }
     }

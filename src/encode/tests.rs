@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::options::Options;
-use crate::record::{ChunkBuilder, Mark, Place, Timestamp};
+use crate::record::{ChunkBuilder, Mark, Place, Span, Timestamp};
 
 const TIME: i64 = 1_795_387_206_063_720_431;
 
@@ -23,7 +23,11 @@ fn chunk(container: &Arc<Container>, lines: &[Vec<u8>]) -> Chunk {
     for (number, line) in lines.iter().enumerate() {
         let time = Timestamp::from_nanos(TIME + i64::try_from(number).unwrap());
         let stream = if number.is_multiple_of(2) { Stream::Stdout } else { Stream::Stderr };
-        builder.push(line, b"", Place { time, stream, mark: Mark { time, pieces: 1 } });
+        builder.push(
+            line,
+            b"",
+            Place { time, stream, mark: Mark { time, pieces: 1 }, span: Span::default() },
+        );
     }
     builder.take(container).unwrap()
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::lock;
-use crate::record::{Cursor, Line, Resume, Timestamp};
+use crate::record::{Cursor, Edge, Line, Resume, Timestamp};
 
 /// A destination's cursors in one container's log. Lives as long as either a lane or a checkpoint
 /// needs it.
@@ -54,18 +54,17 @@ impl Settled {
         Resume { floor: self.floor, cursor: lock(&self.progress).read }
     }
 
-    /// Moves the acknowledged place over `lines`; behind them come `rest`, and then a line that
-    /// began at `open`.
-    pub fn advance(&self, lines: &[Line], rest: &[Line], open: Option<Timestamp>) {
-        lock(&self.progress).acknowledged.advance_over(lines, rest, open);
+    /// Moves the acknowledged place over `lines`; behind them come `rest`, and then `edge`.
+    pub fn advance(&self, lines: &[Line], rest: &[Line], edge: Edge) {
+        lock(&self.progress).acknowledged.advance_over(lines, rest, edge);
         self.touch();
     }
 
     /// Notes that `lines` are on their way to the peer. Returns the place before them.
-    pub fn note_sent(&self, lines: &[Line], open: Option<Timestamp>) -> Cursor {
+    pub fn note_sent(&self, lines: &[Line], edge: Edge) -> Cursor {
         let mut progress = lock(&self.progress);
         let before = progress.sent;
-        progress.sent.advance_over(lines, &[], open);
+        progress.sent.advance_over(lines, &[], edge);
         before
     }
 
@@ -93,8 +92,8 @@ impl Settled {
         self.returns.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn note_read(&self, lines: &[Line], open: Option<Timestamp>) {
-        lock(&self.progress).read.advance_over(lines, &[], open);
+    pub(super) fn note_read(&self, lines: &[Line], edge: Edge) {
+        lock(&self.progress).read.advance_over(lines, &[], edge);
     }
 
     /// Goes back: everything behind `to` will be read again. Returns how far it was read before.

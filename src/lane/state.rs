@@ -110,7 +110,7 @@ impl State {
             if slot.rewound.is_some() {
                 return;
             }
-            slot.settled.note_read(chunk.lines(), chunk.open);
+            slot.settled.note_read(chunk.lines(), chunk.edge);
         }
         let lines = slot.pay(&chunk, metrics);
         count_read(metrics, lines, &chunk);

@@ -2,7 +2,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::record::{ChunkBuilder, Line, Mark, Place, Stream};
+use crate::record::{ChunkBuilder, Edge, Line, Mark, Place, Span, Stream};
 
 fn container(name: &str) -> Arc<Container> {
     Arc::new(Container { id: name.into(), name: name.into(), ..Container::default() })
@@ -12,7 +12,11 @@ fn chunk(container: &Arc<Container>, number: i64, bytes: usize) -> Chunk {
     let mut builder = ChunkBuilder::default();
     let time = Timestamp::from_nanos(number);
     let mark = Mark { time, pieces: 1 };
-    builder.push(&vec![b'x'; bytes], b"", Place { time, stream: Stream::Stdout, mark });
+    builder.push(
+        &vec![b'x'; bytes],
+        b"",
+        Place { time, stream: Stream::Stdout, mark, span: Span::default() },
+    );
     builder.take(container).unwrap()
 }
 
@@ -173,7 +177,7 @@ async fn a_log_that_is_read_again_is_counted_once_and_what_does_not_come_again_i
         lane.push(chunk(&one, number, 100));
     }
     let sent = lanes.next(1).await;
-    sent[0].settled.advance(sent[0].chunk.lines(), &[], None);
+    sent[0].settled.advance(sent[0].chunk.lines(), &[], Edge::default());
     lanes.metrics().lines_in_flight.dec();
     let to = sent[0].settled.cursor();
     assert!(lanes.rewind(lane.settled(), to, 0));
@@ -244,7 +248,7 @@ async fn what_is_kept_is_where_the_next_run_goes_on() {
     assert_eq!(kept.logs["one"].cursor, Cursor::default());
     assert_eq!(lanes.kept(), None, "nothing moved");
     for picked in lanes.next(1 << 20).await {
-        picked.settled.advance(picked.chunk.lines(), &[], None);
+        picked.settled.advance(picked.chunk.lines(), &[], Edge::default());
     }
     let kept = lanes.kept().unwrap();
     assert_eq!(kept.logs.keys().collect::<Vec<_>>(), ["one"], "gone and delivered");
@@ -265,12 +269,19 @@ fn settling_moves_each_stream_to_its_last_line() {
     let lane = lanes.open(&container("one"), None);
     let stamped = |nanos, stream| {
         let time = Timestamp::from_nanos(nanos);
-        Line { start: 0, end: 0, time, stream, mark: Mark { time, pieces: 1 } }
+        Line {
+            start: 0,
+            end: 0,
+            time,
+            stream,
+            mark: Mark { time, pieces: 1 },
+            span: Span::default(),
+        }
     };
     lane.settled().advance(
         &[stamped(5, Stream::Stderr), stamped(3, Stream::Stdout), stamped(4, Stream::Stdout)],
         &[],
-        None,
+        Edge::default(),
     );
     let cursor = lane.settled().cursor();
     assert_eq!(cursor.mark(Stream::Stdout).unwrap().time.nanos(), 4);

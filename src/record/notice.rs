@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Chunk, ChunkBuilder, Container, Mark, Place, Stream, Timestamp};
+use super::{Chunk, ChunkBuilder, Container, Mark, Place, Span, Stream, Timestamp};
 
 /// The name under which the agent speaks.
 const AGENT: &str = "downspout";
@@ -83,7 +83,11 @@ impl Loss {
         let text = format!("{what} of {name} ({id}) lost between {from} and {to}: {reason}");
         // It is in no log, so its place is nowhere.
         let mark = Mark { time: *to, pieces: 0 };
-        builder.push(text.as_bytes(), b"", Place { time: *to, stream: Stream::Stderr, mark });
+        builder.push(
+            text.as_bytes(),
+            b"",
+            Place { time: *to, stream: Stream::Stderr, mark, span: Span::default() },
+        );
         let mut chunk = builder.chunk(&Arc::new(speaker));
         chunk.is_notice = true;
         chunk

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use crate::lane::Lane;
 use crate::options::Problem;
-use crate::record::{ChunkBuilder, Container, Mark, Place, Stream, Timestamp};
+use crate::record::{ChunkBuilder, Container, Mark, Place, Span, Stream, Timestamp};
 use crate::source::{Feed, Source};
 
 /// Text after which a chunk is handed over although more could be read at once.
@@ -137,7 +137,11 @@ impl Logs<'_> {
         self.number += 1;
         let mark = Mark { time: Timestamp::from_nanos(self.number), pieces: 1 };
         let log = self.log(name);
-        log.builder.push(text, b"", Place { time: Timestamp::now(), stream, mark });
+        log.builder.push(
+            text,
+            b"",
+            Place { time: Timestamp::now(), stream, mark, span: Span::default() },
+        );
         log.builder.text_bytes() >= CHUNK_BYTES
     }
 

@@ -137,6 +137,8 @@ fn the_file_looks_as_it_is_documented() {
     let mut cursor = Cursor::default();
     cursor.advance(Stream::Stderr, Mark { time: Timestamp::from_nanos(40), pieces: 2 });
     cursor.set_open(Some(Timestamp::from_nanos(30)));
+    let file = FileId { inode: 8, first: Timestamp::from_nanos(21) };
+    cursor.set_file(Some(FilePlace { file, offset: 700, look_from: 600 }));
     let resume = Resume { floor: Some(Timestamp::from_nanos(20)), cursor };
     let kept =
         Kept { since: Timestamp::from_nanos(10), logs: [("0a1b".to_owned(), resume)].into() };
@@ -144,7 +146,8 @@ fn the_file_looks_as_it_is_documented() {
         "downspout checkpoint 1\n".to_owned(),
         signed("destination name=tcp://a%20b%25 since=10"),
         signed(
-            "log destination=tcp://a%20b%25 since=10 container=0a1b floor=20 stderr=40:2 open=30",
+            "log destination=tcp://a%20b%25 since=10 container=0a1b floor=20 stderr=40:2 open=30 \
+             file=8:21:700:600",
         ),
         signed("end lines=2"),
     ];
@@ -157,7 +160,7 @@ fn a_file_of_a_newer_agent_gives_what_is_understood() {
         "downspout checkpoint 7\n".to_owned(),
         signed("folder path=/x"),
         signed("destination name=a colour=red since=10"),
-        signed("log destination=a since=10 container=c stdout=5:1 offset=77 floor=3"),
+        signed("log destination=a since=10 container=c stdout=5:1 offset=77 file=odd floor=3"),
         signed("end lines=3 more=yes"),
     ];
     let reading = read(file.concat().as_bytes());

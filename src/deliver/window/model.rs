@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::lane::{Kept, Lane, Rewinds};
 use crate::metrics::Metrics;
-use crate::record::{ChunkBuilder, Container, Mark, Place, Resume, Stream, Timestamp};
+use crate::record::{ChunkBuilder, Container, Mark, Place, Resume, Span, Stream, Timestamp};
 
 /// Bytes of every frame.
 const FRAME: usize = 1000;
@@ -65,7 +65,12 @@ impl Reader {
         let mut builder = ChunkBuilder::default();
         for _ in 0..lines {
             let time = Timestamp::from_nanos(self.next);
-            let place = Place { time, stream: Stream::Stdout, mark: Mark { time, pieces: 1 } };
+            let place = Place {
+                time,
+                stream: Stream::Stdout,
+                mark: Mark { time, pieces: 1 },
+                span: Span::default(),
+            };
             builder.push(format!("{} {}", self.container.name, self.next).as_bytes(), b"", place);
             self.next += 1;
         }

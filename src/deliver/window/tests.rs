@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::lane::{Kept, Lane};
 use crate::metrics::Metrics;
-use crate::record::{Chunk, ChunkBuilder, Container, Mark, Place, Stream, Timestamp};
+use crate::record::{Chunk, ChunkBuilder, Container, Mark, Place, Span, Stream, Timestamp};
 
 struct Bench {
     window: Window,
@@ -34,7 +34,11 @@ impl Bench {
             batch.ends.push(u32::try_from(batch.bytes.len()).unwrap());
             let time = Timestamp::from_nanos(self.next);
             let mark = Mark { time, pieces: 1 };
-            builder.push(b"", b"", Place { time, stream: Stream::Stdout, mark });
+            builder.push(
+                b"",
+                b"",
+                Place { time, stream: Stream::Stdout, mark, span: Span::default() },
+            );
         }
         let chunk: Chunk = builder.take(&Arc::new(Container::default())).unwrap();
         batch.parts.push(Part::of(chunk, self.lane.settled().clone()));

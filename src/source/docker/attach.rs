@@ -8,7 +8,7 @@
 use super::engine::{EngineError, LogStream, Read};
 use super::follower::Follower;
 use crate::assemble::Piece;
-use crate::record::{Mark, Place, Stream, Timestamp};
+use crate::record::{Mark, Place, Span, Stream, Timestamp};
 
 /// `[stream, 0, 0, 0, length as u32 big-endian]` (pkg/stdcopy).
 const HEADER_BYTES: usize = 8;
@@ -63,7 +63,10 @@ impl Follower {
                 let time = last.map_or_else(Timestamp::now, next);
                 last = Some(time);
                 let mark = Mark { time, pieces: 1 };
-                assembler.piece(Piece { place: Place { time, stream, mark }, text }, builder);
+                assembler.piece(
+                    Piece { place: Place { time, stream, mark, span: Span::default() }, text },
+                    builder,
+                );
             };
             let read = stream.read(&mut |bytes: &[u8]| splitter.push(bytes, &mut take)).await;
             going = matches!(read, Ok(Read::Data(_)));

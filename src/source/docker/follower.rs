@@ -260,7 +260,7 @@ impl Follower {
 
     pub(super) fn chunk(&mut self) -> Option<Chunk> {
         let mut chunk = self.builder.take(&self.seen.borrow().container)?;
-        chunk.open = self.open_lines().min();
+        chunk.edge.open = self.open_lines().min();
         Some(chunk)
     }
 

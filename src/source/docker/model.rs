@@ -10,7 +10,7 @@ use super::position::{Admission, Position};
 use crate::assemble::{Assembler, Piece};
 use crate::lane::{Kept, Lane, Lanes, Picked};
 use crate::metrics::Metrics;
-use crate::record::{ChunkBuilder, Container, Place, Stream, Timestamp};
+use crate::record::{ChunkBuilder, Container, Place, Span, Stream, Timestamp};
 
 /// The engine cuts lines after this many bytes.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -154,13 +154,13 @@ impl Agent {
         for record in log.records.iter().skip(self.next).take(records) {
             let Record { stream, time, text } = record;
             if let Admission::New(mark) = self.position.admit(*stream, *time, text, NOW) {
-                let place = Place { time: *time, stream: *stream, mark };
+                let place = Place { time: *time, stream: *stream, mark, span: Span::default() };
                 self.assembler.piece(Piece { place, text }, &mut self.builder);
             }
         }
         self.next = (self.next + records).min(log.records.len());
         if let Some(mut chunk) = self.builder.take(&self.container) {
-            chunk.open = self.open_lines().min();
+            chunk.edge.open = self.open_lines().min();
             self.lane.push(chunk);
         }
     }
@@ -168,7 +168,7 @@ impl Agent {
     fn pick(&mut self, bytes: usize) {
         let picked = self.lanes.next(bytes).now_or_never().unwrap_or_default();
         for picked in picked {
-            picked.settled.note_sent(picked.chunk.lines(), picked.chunk.open);
+            picked.settled.note_sent(picked.chunk.lines(), picked.chunk.edge);
             self.picked.push((picked, 0));
         }
     }
@@ -182,7 +182,7 @@ impl Agent {
             lines -= upto - *done;
             let (settled, rest) = chunk.lines().split_at(upto);
             if upto > *done {
-                picked.settled.advance(&settled[*done..], rest, chunk.open);
+                picked.settled.advance(&settled[*done..], rest, chunk.edge);
             }
             for line in &settled[*done..] {
                 let name = String::from_utf8_lossy(&chunk.text(line)[..5]).into_owned();

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{BUSY_WITHIN, End, Follower, GATHER, PARK_AFTER, REACHES, Reach};
 use crate::assemble::Piece;
-use crate::record::{Loss, LossReason, Place, Timestamp};
+use crate::record::{Loss, LossReason, Place, Span, Timestamp};
 use crate::source::docker::engine::{EngineError, LogQuery, LogStream, Read};
 use crate::source::docker::frames::{Decoded, Frames};
 use crate::source::docker::position::Admission;
@@ -139,7 +139,8 @@ impl Follower {
                 match position.admit(stream, time, text, now) {
                     Admission::New(mark) => {
                         *progressed = true;
-                        let piece = Piece { place: Place { time, stream, mark }, text };
+                        let span = Span::default();
+                        let piece = Piece { place: Place { time, stream, mark, span }, text };
                         shared.metrics.lines_split.inc_by(assembler.piece(piece, builder));
                     }
                     Admission::Repeated => shared.metrics.pieces_repeated.inc(),
