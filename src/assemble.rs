@@ -34,8 +34,9 @@ struct Held {
     mark: Option<Mark>,
     /// The last piece.
     span: Span,
-    /// Where the first piece of what is held begins in the log's file.
-    began: u64,
+    /// Where the first piece of what is held begins in the log's file; `None` if that is in an
+    /// earlier file.
+    began: Option<u64>,
     /// Something was held back or given out as a part: the line goes on.
     open: bool,
 }
@@ -69,7 +70,7 @@ impl Assembler {
         }
         if !held.open {
             held.time = time;
-            held.began = span.end.saturating_sub(u64::from(span.back));
+            held.began = span.start();
         }
         let before = held.mark;
         held.open = true;
@@ -105,11 +106,18 @@ impl Assembler {
             if held.open && !held.text.is_empty() {
                 held.give_rest(stream, other, out);
                 held.open = true;
-                held.began = held.span.end;
+                held.began = Some(held.span.end);
                 parts += 1;
             }
         }
         parts
+    }
+
+    /// What comes next is in another file of the log.
+    pub fn file_ended(&mut self) {
+        for held in &mut self.held {
+            held.began = None;
+        }
     }
 
     /// An assembler with the same limits that holds nothing.
@@ -140,7 +148,11 @@ impl Assembler {
 impl Held {
     // What has to be looked at again behind a line of the other stream that ends at `end`.
     fn behind(&self, end: u64) -> Span {
-        Span::new(if self.open { self.began.min(end) } else { end }, end)
+        match self.began {
+            _ if !self.open => Span::new(end, end),
+            Some(began) => Span::new(began.min(end), end),
+            None => Span { end, back: u32::MAX },
+        }
     }
 
     // Whole parts of `max` bytes. All but the piece's last byte are still to come after a resume,
@@ -154,7 +166,7 @@ impl Held {
     ) -> u64 {
         let time = self.time;
         let mark = before.unwrap_or(Mark { time, pieces: 0 });
-        let piece = self.span.end.saturating_sub(u64::from(self.span.back));
+        let piece = self.span.start().unwrap_or_default();
         let span = other.behind(piece);
         let mut parts = 0;
         let mut given = 0;
@@ -166,7 +178,7 @@ impl Held {
             parts += 1;
         }
         if given > 0 {
-            self.began = piece;
+            self.began = Some(piece);
         }
         self.text.drain(..given);
         parts

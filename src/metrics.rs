@@ -136,6 +136,12 @@ impl OutputMetrics {
 pub struct SourceMetrics {
     /// Containers being followed, once per destination.
     pub followers: IntGauge,
+    /// Of these, those that are read from the containers' log files.
+    pub files_followed: IntGauge,
+    /// Log files opened.
+    pub files_opened: IntCounter,
+    /// Log files that are there and could not be read: the engine was asked instead.
+    pub files_refused: IntCounter,
     /// Log streams opened.
     pub streams_opened: IntCounter,
     /// Log streams that ended although the container went on.
@@ -219,6 +225,10 @@ impl Metrics {
             stalled: make.gauges("destination_stalled", "1 while nothing is acknowledged")?,
             source: SourceMetrics {
                 followers: make.gauge("followers", "Logs being followed")?,
+                files_followed: make.gauge("log_files_followed", "Logs read from files")?,
+                files_opened: make.counter("log_files_opened_total", "Log files opened")?,
+                files_refused: make
+                    .counter("log_files_refused_total", "Log files that could not be read")?,
                 streams_opened: make.counter("log_streams_opened_total", "Log streams opened")?,
                 streams_cut: make.counter("log_streams_cut_total", "Log streams cut")?,
                 streams_stalled: make

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 pub use cursor::{Cursor, DISORDER_NANOS, Edge, FileId, FilePlace, Mark, Resume};
 pub use notice::{Loss, LossReason};
-pub use timestamp::{Civil, Timestamp};
+pub use timestamp::{Civil, StampReader, Timestamp};
 
 /// What is known of a container. A rename or an inspection makes a new value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Span {
         Self { end, back: u32::try_from(end.saturating_sub(start)).unwrap_or(u32::MAX) }
     }
 
-    /// Its first byte; `None` if it is too long to be told.
+    /// Its first byte; `None` if that cannot be told.
     pub fn start(self) -> Option<u64> {
         (self.back < u32::MAX).then(|| self.end.saturating_sub(u64::from(self.back)))
     }

@@ -38,6 +38,8 @@ pub(crate) struct Draft {
     pub(crate) overflow: Option<Overflow>,
     pub(crate) probe_after: Duration,
     pub(crate) follow_shipped: bool,
+    pub(crate) files: bool,
+    pub(crate) containers_dir: Option<PathBuf>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) memory_limit: u64,
     pub(crate) max_line_bytes: usize,
@@ -149,6 +151,23 @@ pub(super) fn shipped_drivers(draft: &mut Draft, text: &str) -> Result<(), Strin
         "follow" => true,
         _ => return Err("expected skip or follow".into()),
     };
+    Ok(())
+}
+
+pub(super) fn strategy(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.files = match text {
+        "auto" => true,
+        "api" => false,
+        _ => return Err("expected auto or api".into()),
+    };
+    Ok(())
+}
+
+pub(super) fn containers_dir(draft: &mut Draft, text: &str) -> Result<(), String> {
+    if !Path::new(text).is_absolute() {
+        return Err("expected an absolute path such as /var/lib/docker/containers".into());
+    }
+    draft.containers_dir = Some(text.into());
     Ok(())
 }
 

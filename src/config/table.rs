@@ -101,6 +101,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     row("DOWNSPOUT_SHIPPED_DRIVERS", "skip", "skip|follow", draft::shipped_drivers,
         "Containers whose own log driver already ships: awslogs, etwlogs, fluentd, gcplogs, \
          gelf, logentries, splunk, syslog."),
+    row("DOWNSPOUT_STRATEGY", "auto", "auto|api", draft::strategy,
+        "How logs are read: auto reads the files of the json-file driver where it can, which costs \
+         Docker nothing, and asks Docker's API for all others; api always asks."),
+    row("DOWNSPOUT_CONTAINERS_DIR", "", "path", draft::containers_dir,
+        "Where Docker's folder of containers is mounted. Unset, it is at Docker's own path, such as \
+         /var/lib/docker/containers."),
     row("DOWNSPOUT_STATE_DIR", "/var/lib/downspout", "path|off", draft::state_dir,
         "Folder that keeps how far each log was delivered, so that a restart goes on there; mount a \
          volume at it. One agent at a time; off keeps nothing."),

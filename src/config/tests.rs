@@ -53,6 +53,8 @@ fn without_any_setting_docker_goes_to_standard_output() {
         overflow: Overflow::DropOldest,
         probe_after: Duration::from_secs(45),
         follow_shipped: false,
+        files: true,
+        containers_dir: None,
     }));
     assert_eq!(config.state_dir, Some("/var/lib/downspout".into()));
     assert_eq!(config.memory_limit, 64 << 20);
@@ -102,6 +104,8 @@ fn every_variable_reaches_its_field() {
             ("DOWNSPOUT_OVERFLOW", "drop-newest"),
             ("DOWNSPOUT_PROBE_AFTER", "1m"),
             ("DOWNSPOUT_SHIPPED_DRIVERS", "follow"),
+            ("DOWNSPOUT_STRATEGY", "api"),
+            ("DOWNSPOUT_CONTAINERS_DIR", "/host/containers"),
         ]),
         docker::Settings {
             endpoint: docker::Endpoint::Tls {
@@ -116,6 +120,8 @@ fn every_variable_reaches_its_field() {
             overflow: Overflow::DropNewest,
             probe_after: Duration::from_mins(1),
             follow_shipped: true,
+            files: false,
+            containers_dir: Some("/host/containers".into()),
         }
     );
 }

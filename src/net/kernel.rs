@@ -1,15 +1,18 @@
 //! What only the kernel knows of a socket: how much of what was written the peer has not
-//! acknowledged, and how much room the peer has; and how many sockets there may be. Never changes
-//! a socket.
+//! acknowledged, and how much room the peer has; how many files there may be, and when one can be
+//! read. Never changes a socket.
 #![expect(
     unsafe_code,
-    reason = "SIOCOUTQ, TCP_INFO and RLIMIT_NOFILE have no safe wrapper in any crate we use"
+    reason = "SIOCOUTQ, TCP_INFO, RLIMIT_NOFILE and tokio's AsyncFd have no safe way in any crate we use"
 )]
 
 use std::io;
 use std::mem::{MaybeUninit, offset_of, size_of};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Bytes written to a socket that its peer does not have yet (SIOCOUTQ, which shares its number
 /// with TIOCOUTQ).
@@ -69,6 +72,14 @@ pub fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
         unanswered: info.tcpi_probes,
         silent: Duration::from_millis(u64::from(info.tcpi_last_ack_recv)),
     })
+}
+
+/// Waits for a descriptor that is no socket, such as inotify's. Must be called within a runtime.
+pub fn awaited(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned by what is returned, so it stays open and the same until it
+    // is taken out of the poller.
+    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    registered.map_err(io::Error::from)
 }
 
 /// Allows this process as many open files as its hard limit says; returns how many. The soft limit

@@ -2,10 +2,13 @@
 //! destination. Only GET requests, and the attach POST where the operator asked for it.
 
 mod attach;
+mod changes;
 mod discovery;
 pub mod engine;
+mod files;
 mod follower;
 mod frames;
+pub mod json_file;
 #[cfg(test)]
 mod model;
 mod own;
@@ -14,6 +17,7 @@ mod silence;
 mod tracked;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -41,6 +45,10 @@ pub struct Settings {
     pub probe_after: Duration,
     /// Containers whose log driver ships by itself are followed as well.
     pub follow_shipped: bool,
+    /// Whether logs are read from their files where that is possible; else through the engine.
+    pub files: bool,
+    /// Where the engine's folder of containers is for us; the engine's own path when absent.
+    pub containers_dir: Option<PathBuf>,
 }
 
 /// The Docker Engine.

@@ -5,14 +5,16 @@
 //! it twice does no harm.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::{Semaphore, watch};
 
 use super::Settings;
+use super::changes::Changes;
 use super::engine::{Action, ApiVersion, Engine, EngineError, EngineInfo, Event, Listed};
 use super::follower::{Follower, Shared};
 use super::own;
@@ -33,6 +35,8 @@ const MAX_OPENING: usize = 16;
 const OVERLAP_NANOS: i64 = 10_000_000_000;
 /// What the engine itself remembers.
 const EVENTS_REMEMBERED: usize = 256;
+/// Where an engine keeps everything that does not say so (a socket proxy may forbid it).
+const DEFAULT_ROOT: &str = "/var/lib/docker";
 /// Up to this major release an engine skips compressed rotated files when asked for `since`.
 const LAST_SKIPPING_RELEASE: u32 = 20;
 
@@ -51,6 +55,7 @@ pub(super) async fn run(settings: Settings, feed: Feed) {
     tokio::select! {
         () = discovery.watch() => {}
         () = shared.silence.watch() => {}
+        () = shared.changes.tell() => {}
         () = stop.draining() => {}
     }
 }
@@ -65,6 +70,7 @@ struct Discovery {
     shared: Arc<Shared>,
     feed: Feed,
     engine_up: watch::Sender<bool>,
+    containers_dir: watch::Sender<Option<PathBuf>>,
     tracked: HashMap<String, Arc<Tracked>>,
     /// Created while we watched, and not started yet: their logs are new.
     created: HashSet<String>,
@@ -78,6 +84,7 @@ struct Discovery {
 impl Discovery {
     fn new(engine: Engine, settings: Settings, feed: Feed) -> Self {
         let engine_up = watch::Sender::new(false);
+        let containers_dir = watch::Sender::new(None);
         let shared = Shared {
             engine,
             metrics: feed.metrics.clone(),
@@ -85,6 +92,9 @@ impl Discovery {
             opening: Semaphore::new(MAX_OPENING),
             engine_up: engine_up.subscribe(),
             since_skips: AtomicBool::new(true),
+            changes: Arc::new(Changes::new()),
+            containers_dir: containers_dir.subscribe(),
+            unreadable: Once::new(),
             silence: Silence::new(settings.probe_after),
             settings,
         };
@@ -94,6 +104,7 @@ impl Discovery {
             since: feed.started,
             feed,
             engine_up,
+            containers_dir,
             tracked: HashMap::new(),
             created: HashSet::new(),
             told: VecDeque::new(),
@@ -133,6 +144,12 @@ impl Discovery {
         if self.shared.settings.hostname.is_none() {
             self.host = info.host.clone().unwrap_or_default();
         }
+        let settings = &self.shared.settings;
+        let root = info.root.as_deref().unwrap_or(DEFAULT_ROOT);
+        let engines = || Path::new(root).join("containers");
+        self.containers_dir.send_replace(
+            settings.files.then(|| settings.containers_dir.clone().unwrap_or_else(engines)),
+        );
         tracing::info!(
             engine = %info.version, api = %info.api, host = %self.host,
             endpoint = %self.shared.engine.endpoint(), "connected to Docker"
@@ -194,12 +211,12 @@ impl Discovery {
                 }
                 // Only an attachment that is there before the start has the first byte.
                 if self.shared.settings.attach {
-                    self.track(&self.container(event));
+                    self.track(&self.container(event), true);
                 }
             }
             Action::Start => {
                 let id = event.id.clone();
-                if !self.track(&self.container(event))
+                if !self.track(&self.container(event), true)
                     && let Some(tracked) = self.tracked.get(&id)
                 {
                     tracked.started();
@@ -211,7 +228,12 @@ impl Discovery {
                 }
             }
             Action::Destroy => self.forget(&event.id),
-            Action::Die | Action::Pause | Action::Unpause => {}
+            Action::Die => {
+                if let Some(tracked) = self.tracked.get(&event.id) {
+                    tracked.died();
+                }
+            }
+            Action::Pause | Action::Unpause => {}
         }
     }
 
@@ -248,13 +270,14 @@ impl Discovery {
             }
             // One that came and ended while nobody watched has a log all the same.
             if running || ((new || left) && listed.state != "created") {
-                self.track(&Container {
+                let container = Container {
                     id: listed.id,
                     name: listed.name,
                     image: listed.image,
                     labels: listed.labels,
                     host: self.host.clone(),
-                });
+                };
+                self.track(&container, running);
             }
         }
     }
@@ -265,14 +288,14 @@ impl Discovery {
     }
 
     /// Starts following a container for every destination; false if it is followed already.
-    fn track(&mut self, container: &Container) -> bool {
+    fn track(&mut self, container: &Container, running: bool) -> bool {
         let id = container.id.clone();
         if self.own_id.as_ref() == Some(&id) || self.tracked.contains_key(&id) {
             return false;
         }
         let new = self.created.remove(&id);
         tracing::debug!(container = %container.name, %id, new, "following");
-        let tracked = Arc::new(Tracked::new(container.clone(), new));
+        let tracked = Arc::new(Tracked::new(container.clone(), new, running));
         let whole = self.shared.settings.backlog || new;
         for intake in self.feed.intakes.iter() {
             let (shared, tracked) = (self.shared.clone(), tracked.clone());

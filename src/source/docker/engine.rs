@@ -121,11 +121,16 @@ impl Engine {
         let more = self.ask(
             "/info",
             Box::pin(docker.info()),
-            |reply| (reply.name, reply.logging_driver),
-            |reply| (reply::text(reply, "/Name"), reply::text(reply, "/LoggingDriver")),
+            |reply| (reply.name, reply.logging_driver, reply.docker_root_dir),
+            |reply| {
+                let text = |path| reply::text(reply, path);
+                (text("/Name"), text("/LoggingDriver"), text("/DockerRootDir"))
+            },
         );
         match more.await {
-            Ok((host, driver)) => (info.host, info.default_driver) = (host, driver),
+            Ok((host, driver, root)) => {
+                (info.host, info.default_driver, info.root) = (host, driver, root);
+            }
             // A socket proxy may forbid it, and nothing depends on it.
             Err(EngineError::Status { .. } | EngineError::NotFound { .. }) => {}
             Err(error) => return Err(error),

@@ -5,7 +5,7 @@
 //! stamps are compared within one stream only. That makes a stream that is opened again, or a
 //! stretch that the engine sends twice around a rotation, cost nothing but the reading.
 
-use crate::record::{Cursor, DISORDER_NANOS, Mark, Resume, Stream, Timestamp};
+use crate::record::{Cursor, DISORDER_NANOS, FilePlace, Mark, Resume, Stream, Timestamp};
 
 /// A log's first record that comes this much later than what was taken was not written at about
 /// the same time: what lay between is missing.
@@ -76,6 +76,36 @@ impl Position {
     /// True while no record was taken and none needs to be passed over.
     pub(super) fn is_start(&self) -> bool {
         self.floor.is_none() && self.taken.latest().is_none()
+    }
+
+    /// The same place in the log's file, if what was taken last was read from it.
+    pub(super) fn file(&self) -> Option<FilePlace> {
+        self.taken.file()
+    }
+
+    /// Everything before `place` was taken.
+    pub(super) fn set_file(&mut self, place: FilePlace) {
+        self.taken.set_file(Some(place));
+    }
+
+    /// From here on records come that were not taken, without a gap, whatever their stamps.
+    pub(super) fn is_exact(&mut self) {
+        self.run = [Stream::Stdout, Stream::Stderr].map(|stream| self.taken.mark(stream));
+        self.seeking = [false, false];
+        self.behind = None;
+    }
+
+    /// Takes a record that is known to be new.
+    pub(super) fn take(&mut self, stream: Stream, time: Timestamp) -> Mark {
+        let run = of_mut(&mut self.run, stream);
+        let pieces = match *run {
+            Some(last) if last.time == time => last.pieces + 1,
+            _ => 1,
+        };
+        let mark = Mark { time, pieces };
+        *run = Some(mark);
+        self.taken.advance(stream, mark);
+        mark
     }
 
     /// A stamp from which on a reader sees everything that was not taken: `open` are the stamps
@@ -176,7 +206,13 @@ impl Position {
         self.admit_stamp(stream, time, now)
     }
 
-    fn admit_stamp(&mut self, stream: Stream, time: Timestamp, now: Timestamp) -> Admission {
+    /// Decides on a record by its stamp alone, and takes it if it is new.
+    pub(super) fn admit_stamp(
+        &mut self,
+        stream: Stream,
+        time: Timestamp,
+        now: Timestamp,
+    ) -> Admission {
         self.first.get_or_insert(time);
         if self.floor.is_some_and(|floor| time < floor) {
             return Admission::TooOld;
@@ -201,6 +237,7 @@ impl Position {
         }
         self.behind = self.behind.filter(|behind| time < *behind);
         self.taken.advance(stream, mark);
+        self.taken.set_file(None);
         Admission::New(mark)
     }
 

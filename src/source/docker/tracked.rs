@@ -22,6 +22,7 @@ pub(super) struct Tracked {
     new: bool,
     seen: watch::Sender<Seen>,
     skipped: OnceCell<bool>,
+    terminal: OnceCell<bool>,
 }
 
 /// What events and lists have said of a container.
@@ -31,16 +32,19 @@ pub(super) struct Seen {
     pub(super) container: Arc<Container>,
     /// Rises with every start.
     pub(super) starts: u64,
+    /// As far as events and lists tell.
+    pub(super) running: bool,
     /// It was removed.
     pub(super) gone: bool,
 }
 
 impl Tracked {
     /// A container whose log is followed. `new`: it was created under our eyes.
-    pub(super) fn new(container: Container, new: bool) -> Self {
+    pub(super) fn new(container: Container, new: bool, running: bool) -> Self {
         let id = container.id.clone();
-        let seen = Seen { container: Arc::new(container), starts: 0, gone: false };
-        Self { id, new, seen: watch::Sender::new(seen), skipped: OnceCell::new() }
+        let seen = Seen { container: Arc::new(container), starts: 0, running, gone: false };
+        let seen = watch::Sender::new(seen);
+        Self { id, new, seen, skipped: OnceCell::new(), terminal: OnceCell::new() }
     }
 
     pub(super) fn is_new(&self) -> bool {
@@ -53,7 +57,15 @@ impl Tracked {
 
     /// It was started, or is found running.
     pub(super) fn started(&self) {
-        self.seen.send_modify(|seen| seen.starts += 1);
+        self.seen.send_modify(|seen| {
+            seen.starts += 1;
+            seen.running = true;
+        });
+    }
+
+    /// It has ended; it may start again.
+    pub(super) fn died(&self) {
+        self.seen.send_modify(|seen| seen.running = false);
     }
 
     /// A list says that it runs: wakes followers that believe otherwise. For one that reads it
@@ -97,6 +109,28 @@ impl Tracked {
             }))
         });
         matches!(skipped.await, Ok(true))
+    }
+
+    /// Whether it has a terminal, as far as that was learnt.
+    pub(super) fn is_terminal(&self) -> Option<bool> {
+        self.terminal.get().copied()
+    }
+
+    /// Asks the engine whether it has a terminal. One that is gone by now had none: then its lines
+    /// are shipped as they are.
+    pub(super) async fn learn_of_terminal(&self, shared: &Shared) -> Result<(), EngineError> {
+        let learnt = self.terminal.get_or_try_init(|| async {
+            let facts = shared.engine.inspect(&self.id).await?;
+            Ok(facts.is_some_and(|facts| facts.tty))
+        });
+        learnt.await.map(drop)
+    }
+
+    /// Whether it is certain that the container is not running.
+    pub(super) async fn has_stopped(&self, shared: &Shared) -> bool {
+        let facts = shared.engine.inspect(&self.id).await;
+        // "Restarting" is not running, whatever its flags say.
+        matches!(facts, Ok(Some(facts)) if !facts.running || facts.restarting)
     }
 
     /// Whether the container has stopped and its last record was taken.

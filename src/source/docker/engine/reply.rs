@@ -22,6 +22,8 @@ pub struct EngineInfo {
     pub host: Option<String>,
     /// The log driver of containers that name none; `None` if that is not ours to know.
     pub default_driver: Option<String>,
+    /// The folder under which it keeps everything, on its host; `None` if that is not ours to know.
+    pub root: Option<String>,
 }
 
 /// A container in the list.
@@ -88,7 +90,7 @@ impl EngineInfo {
     fn of(version: String, newest: &str, oldest: &str) -> Result<Self, String> {
         let api = newest.parse()?;
         let oldest_api = oldest.parse().ok();
-        Ok(Self { version, api, oldest_api, host: None, default_driver: None })
+        Ok(Self { version, api, oldest_api, host: None, default_driver: None, root: None })
     }
 
     /// The first number of the release, e.g. 20: before 23 the engine's log reader has faults

@@ -1,0 +1,224 @@
+//! Which of the files that are followed have changed: one inotify instance for all of them, and a
+//! slow look at everything for what it does not tell. Never reads a file.
+
+use std::collections::HashMap;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::net::kernel;
+
+/// All files are looked at this often, whatever was told.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Files that could not be watched are looked at this often (`max_user_watches` is used up, or the
+/// file system does not tell).
+const POLL_EVERY: Duration = Duration::from_millis(250);
+/// Changes are read again after this pause at the earliest. On a busy host that lets lines gather,
+/// so that each file is read less often.
+const GATHER: Duration = Duration::from_millis(2);
+const GATHER_BUSY: Duration = Duration::from_millis(20);
+/// As many changes at once mean a busy host.
+const BUSY_CHANGES: usize = 16;
+/// Room for some hundreds of changes, 16 bytes each.
+const BUFFER_BYTES: usize = 8 * 1024;
+
+/// All files that are followed.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// `None` where the kernel gives none (`max_user_instances`): then all files are polled.
+    inotify: Option<AsyncFd<OwnedFd>>,
+    watched: Mutex<Watched>,
+    unwatched: AtomicUsize,
+    /// There is a first file that cannot be watched.
+    polled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    next: u64,
+    /// By inotify's number; those that have none are under their own negative one.
+    signs: HashMap<i64, Vec<(u64, Arc<Sign>)>>,
+}
+
+#[derive(Debug)]
+struct Sign {
+    changed: Notify,
+    moved: AtomicBool,
+}
+
+/// A file that is watched; dropping it ends that.
+#[derive(Debug)]
+pub(super) struct Watch {
+    changes: Arc<Changes>,
+    number: i64,
+    id: u64,
+    sign: Arc<Sign>,
+}
+
+impl Changes {
+    /// Watches nothing yet. Must be called within a runtime.
+    pub(super) fn new() -> Self {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
+            .map_err(io::Error::from)
+            .and_then(kernel::awaited);
+        if let Err(error) = &inotify {
+            tracing::warn!(
+                %error,
+                "no inotify instance; log files are looked at 4 times a second \
+                 (raise fs.inotify.max_user_instances)"
+            );
+        }
+        Self {
+            inotify: inotify.ok(),
+            watched: Mutex::default(),
+            unwatched: AtomicUsize::new(0),
+            polled: Notify::new(),
+        }
+    }
+
+    /// Watches an open file, which is or was at `path`.
+    pub(super) fn watch(self: &Arc<Self>, file: BorrowedFd<'_>, path: &Path) -> Watch {
+        let mut watched = self.lock();
+        watched.next += 1;
+        let id = watched.next;
+        // By its descriptor, for the name may be another file's by now.
+        let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let flags = WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::ATTRIB;
+        let number = self.inotify.as_ref().and_then(|inotify| {
+            inotify::add_watch(inotify.get_ref(), own.as_str(), flags)
+                .or_else(|_| inotify::add_watch(inotify.get_ref(), path, flags))
+                .ok()
+        });
+        let number = number.map_or_else(|| -i64::try_from(id).unwrap_or(i64::MAX), i64::from);
+        if number < 0 {
+            self.unwatched.fetch_add(1, Ordering::Relaxed);
+            self.polled.notify_one();
+        }
+        // Nobody knows what happened before this.
+        let sign = Arc::new(Sign { changed: Notify::new(), moved: AtomicBool::new(true) });
+        watched.signs.entry(number).or_default().push((id, sign.clone()));
+        Watch { changes: self.clone(), number, id, sign }
+    }
+
+    /// Tells the readers of files that have changed, for ever.
+    pub(super) async fn tell(&self) {
+        let (mut look, mut poll) = (interval(LOOK_EVERY), interval(POLL_EVERY));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut buffer = vec![MaybeUninit::uninit(); BUFFER_BYTES];
+        loop {
+            tokio::select! {
+                gather = self.changed(&mut buffer) => {
+                    tokio::time::sleep(gather).await;
+                }
+                _ = poll.tick(), if self.unwatched.load(Ordering::Relaxed) > 0 => {
+                    self.tell_all(|number| number < 0);
+                }
+                () = self.polled.notified() => {}
+                _ = look.tick() => self.tell_all(|_| true),
+            }
+        }
+    }
+
+    // Tells of the changes that are there; returns for how long more should gather.
+    async fn changed(&self, buffer: &mut [MaybeUninit<u8>]) -> Duration {
+        let Some(inotify) = &self.inotify else { return std::future::pending().await };
+        let Ok(mut ready) = inotify.readable().await else { return GATHER_BUSY };
+        let mut changes = 0;
+        let mut reader = Reader::new(inotify.get_ref(), buffer);
+        let watched = self.lock();
+        loop {
+            match reader.next() {
+                Ok(event) => {
+                    changes += 1;
+                    self.tell_of(&watched, event.wd(), event.events());
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => {
+                    if error == Errno::AGAIN {
+                        ready.clear_ready();
+                    }
+                    break;
+                }
+            }
+        }
+        if changes >= BUSY_CHANGES { GATHER_BUSY } else { GATHER }
+    }
+
+    fn tell_of(&self, watched: &Watched, number: i32, events: ReadFlags) {
+        if events.contains(ReadFlags::QUEUE_OVERFLOW) {
+            watched.tell(|_| true);
+        }
+        for (_, sign) in watched.signs.get(&i64::from(number)).into_iter().flatten() {
+            if events.intersects(ReadFlags::MOVE_SELF | ReadFlags::ATTRIB) {
+                sign.moved.store(true, Ordering::Relaxed);
+            }
+            sign.changed.notify_one();
+        }
+    }
+
+    fn tell_all(&self, which: impl Fn(i64) -> bool) {
+        self.lock().tell(which);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watched {
+    fn tell(&self, which: impl Fn(i64) -> bool) {
+        for (_, signs) in self.signs.iter().filter(|(number, _)| which(**number)) {
+            for (_, sign) in signs {
+                sign.moved.store(true, Ordering::Relaxed);
+                sign.changed.notify_one();
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// Waits until the file has changed, or may have.
+    pub(super) async fn changed(&self) {
+        self.sign.changed.notified().await;
+    }
+
+    /// Whether it may have got another name.
+    pub(super) fn is_moved(&self) -> bool {
+        self.sign.moved.load(Ordering::Relaxed)
+    }
+
+    /// The same, since the last call of this.
+    pub(super) fn take_moved(&self) -> bool {
+        self.sign.moved.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watched = self.changes.lock();
+        let Some(signs) = watched.signs.get_mut(&self.number) else { return };
+        signs.retain(|(id, _)| *id != self.id);
+        if !signs.is_empty() {
+            return;
+        }
+        watched.signs.remove(&self.number);
+        if self.number < 0 {
+            self.changes.unwatched.fetch_sub(1, Ordering::Relaxed);
+        } else if let (Some(inotify), Ok(number)) = (&self.changes.inotify, self.number.try_into())
+        {
+            // It is gone already if the file was removed.
+            inotify::remove_watch(inotify.get_ref(), number).ok();
+        }
+    }
+}

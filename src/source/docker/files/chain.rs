@@ -1,0 +1,83 @@
+//! The files of a log in their order, as the folder shows them. Never reads what is in them.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::Content;
+
+/// One file of a log, open.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) inode: u64,
+    pub(super) is_compressed: bool,
+    /// When it was created, where the file system tells.
+    pub(super) created: Option<SystemTime>,
+    file: File,
+}
+
+impl Link {
+    fn open(path: &Path, is_compressed: bool) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let created = metadata.created().ok();
+        Ok(Self { inode: metadata.ino(), is_compressed, created, file })
+    }
+
+    /// Its content, beside this.
+    pub(super) fn content(&self) -> io::Result<Content> {
+        Ok(Content::new(self.file.try_clone()?, self.is_compressed))
+    }
+
+    pub(super) fn into_content(self) -> Content {
+        Content::new(self.file, self.is_compressed)
+    }
+}
+
+/// All files of the log that is written to `path`, newest first; `None` if files were renamed
+/// meanwhile. An error if the newest is not there or cannot be read.
+pub(super) fn read(path: &Path) -> io::Result<Option<Vec<Link>>> {
+    let names = names(path)?;
+    let mut links = vec![Link::open(path, false)?];
+    for (_, name, is_compressed) in &names {
+        match Link::open(name, *is_compressed) {
+            Ok(link) => links.push(link),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    let newest = fs::metadata(path).map(|metadata| metadata.ino());
+    let unchanged = newest.is_ok_and(|inode| links.first().is_some_and(|l| l.inode == inode))
+        && self::names(path)? == names;
+    Ok(unchanged.then_some(links))
+}
+
+type Name = (u32, PathBuf, bool);
+
+// The rotated files, newest first. Of one that is being compressed, the original.
+fn names(path: &Path) -> io::Result<Vec<Name>> {
+    let (Some(folder), Some(base)) = (path.parent(), path.file_name().and_then(|n| n.to_str()))
+    else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let Some(suffix) = name.to_str().and_then(|n| n.strip_prefix(base)?.strip_prefix('.'))
+        else {
+            continue;
+        };
+        let number = suffix.strip_suffix(".gz");
+        if let Ok(index) = number.unwrap_or(suffix).parse::<u32>() {
+            names.push((index, folder.join(&name), number.is_some()));
+        }
+    }
+    names.sort_by_key(|(index, _, is_compressed)| (*index, *is_compressed));
+    names.dedup_by_key(|(index, ..)| *index);
+    Ok(names)
+}

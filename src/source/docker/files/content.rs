@@ -1,0 +1,143 @@
+//! The bytes of one file of a log, compressed or not, by their place in the uncompressed log.
+
+use std::fs::{File, Metadata};
+use std::io::{self, IoSliceMut, Read, Seek};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use flate2::read::GzDecoder;
+use rustix::io::{Errno, ReadWriteFlags};
+
+use crate::shutdown;
+
+/// The longest record that is one: 16 KiB of text, six bytes for each at most, and attributes.
+pub(in crate::source::docker) const MOST_RECORD_BYTES: usize = 1 << 20;
+/// Brought from the disk at once when it is not in the page cache.
+const FETCH_BYTES: usize = 256 * 1024;
+
+/// What is in a file.
+#[derive(Debug)]
+pub(in crate::source::docker) enum Content {
+    /// As it was written.
+    Plain(Arc<File>),
+    /// Compressed by the engine after it was rotated.
+    Compressed(Box<Compressed>),
+}
+
+/// A compressed file can only be read forwards.
+#[derive(Debug)]
+pub(in crate::source::docker) struct Compressed {
+    decoder: GzDecoder<File>,
+    /// What was decompressed and may be asked for again.
+    ahead: Vec<u8>,
+    /// Where in the log `ahead` begins.
+    from: u64,
+}
+
+impl Content {
+    pub(super) fn new(file: File, is_compressed: bool) -> Self {
+        if is_compressed {
+            Self::Compressed(Box::new(Compressed::new(file)))
+        } else {
+            Self::Plain(Arc::new(file))
+        }
+    }
+
+    /// Reads from `offset` on; 0 at the end. Waits for the disk if need be.
+    pub(in crate::source::docker) fn read_at(
+        &mut self,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read_at(buffer, offset),
+            Self::Compressed(compressed) => compressed.read_at(buffer, offset),
+        }
+    }
+
+    /// The same without waiting for the disk: then it is an error of kind `WouldBlock`.
+    pub(in crate::source::docker) fn read_now(
+        &mut self,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> io::Result<usize> {
+        if let Self::Plain(file) = self {
+            let slices = &mut [IoSliceMut::new(buffer)];
+            match rustix::io::preadv2(&*file, slices, offset, ReadWriteFlags::NOWAIT) {
+                // Some file systems do not know how; they are waited for.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+                read => return read.map_err(io::Error::from),
+            }
+        }
+        self.read_at(buffer, offset)
+    }
+
+    /// Brings what is at `offset` from the disk, beside the workers.
+    pub(in crate::source::docker) async fn fetch(&self, offset: u64) -> io::Result<()> {
+        let Self::Plain(file) = self else { return Ok(()) };
+        let file = file.clone();
+        let fetched = shutdown::blocking(move || file.read_at(&mut vec![0; FETCH_BYTES], offset));
+        fetched.await.map(drop)
+    }
+
+    /// Its length; `None` if that takes reading it.
+    pub(in crate::source::docker) fn length(&self) -> io::Result<Option<u64>> {
+        match self {
+            Self::Plain(file) => Ok(Some(file.metadata()?.len())),
+            Self::Compressed(_) => Ok(None),
+        }
+    }
+
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        match self {
+            Self::Plain(file) => file.metadata(),
+            Self::Compressed(compressed) => compressed.decoder.get_ref().metadata(),
+        }
+    }
+
+    /// Its descriptor.
+    pub(in crate::source::docker) fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Plain(file) => file.as_fd(),
+            Self::Compressed(compressed) => compressed.decoder.get_ref().as_fd(),
+        }
+    }
+}
+
+impl Compressed {
+    fn new(file: File) -> Self {
+        Self { decoder: GzDecoder::new(file), ahead: Vec::new(), from: 0 }
+    }
+
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if offset < self.from {
+            self.begin_again()?;
+        }
+        self.skip_to(offset)?;
+        let missing = buffer.len().saturating_sub(self.ahead.len());
+        (&mut self.decoder).take(missing as u64).read_to_end(&mut self.ahead)?;
+        let length = self.ahead.len().min(buffer.len());
+        for (place, byte) in buffer.iter_mut().zip(&self.ahead) {
+            *place = *byte;
+        }
+        Ok(length)
+    }
+
+    fn begin_again(&mut self) -> io::Result<()> {
+        let mut file = self.decoder.get_ref().try_clone()?;
+        file.rewind()?;
+        *self = Self::new(file);
+        Ok(())
+    }
+
+    fn skip_to(&mut self, offset: u64) -> io::Result<()> {
+        let known = usize::try_from(offset - self.from).unwrap_or(usize::MAX);
+        let dropped = known.min(self.ahead.len());
+        self.ahead.drain(..dropped);
+        self.from += dropped as u64;
+        let skipped = io::copy(&mut (&mut self.decoder).take(offset - self.from), &mut io::sink())?;
+        self.from += skipped;
+        Ok(())
+    }
+}
