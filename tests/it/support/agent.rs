@@ -17,6 +17,22 @@ use super::{SOON, check, until};
 /// The host name that the tests' agents put on the wire.
 pub const HOST: &str = "test-host";
 
+/// Where an agent is to read logs that it could read in both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// From the engine's files, as it does by default.
+    File,
+    /// From the engine's streams.
+    Api,
+}
+
+impl Strategy {
+    /// For the names of containers.
+    pub fn name(self) -> &'static str {
+        if self == Self::File { "file" } else { "api" }
+    }
+}
+
 /// Settings of an agent that is yet to be started.
 pub struct Launch {
     command: Command,
@@ -92,6 +108,11 @@ impl Launch {
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// Says where logs are to be read.
+    pub fn strategy(self, strategy: Strategy) -> Self {
+        self.env("DOWNSPOUT_STRATEGY", if strategy == Strategy::File { "auto" } else { "api" })
     }
 
     /// Appends an argument: a route, a flag or a sub-command.
@@ -213,6 +234,24 @@ impl Agent {
         let (status, body) = self.page("/metrics");
         assert_eq!(status, 200, "{body}");
         Metrics::parse(&body)
+    }
+
+    /// It has read logs from where it should. Other tests' containers may have no files.
+    #[track_caller]
+    pub fn assert_read_by(&self, strategy: Strategy) {
+        let metrics = self.metrics();
+        let [files, refused, streams] =
+            ["log_files_opened_total", "log_files_refused_total", "log_streams_opened_total"]
+                .map(|family| metrics.value(family));
+        let (wanted, unwanted) = match strategy {
+            Strategy::File => (files, refused),
+            Strategy::Api => (streams, files),
+        };
+        assert!(
+            wanted > 0 && unwanted == 0,
+            "{strategy:?}: {files} files and {streams} streams were opened, {refused} files refused \
+             (only root can read the engine's files)"
+        );
     }
 
     /// Scrapes until `wanted` holds.
