@@ -326,6 +326,23 @@ impl Agent {
         assert!(status.expect("kill exists").success(), "the agent has ended already");
     }
 
+    /// Does something while the agent stands still.
+    #[track_caller]
+    pub fn frozen(&self, change: impl FnOnce()) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        until("all threads stand still", SOON, || {
+            let states = std::fs::read_dir(&tasks).unwrap().map(|task| {
+                let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+                stat.rsplit_once(") ").unwrap().1.chars().next()
+            });
+            let states: Vec<_> = states.collect();
+            check(states.iter().all(|state| *state == Some('T')), || format!("{states:?}"))
+        });
+        change();
+        self.signal("CONT");
+    }
+
     /// Sends SIGTERM and waits for the end, which must come as the shutdown time-out says.
     #[track_caller]
     pub fn terminate(self) -> Finished {
