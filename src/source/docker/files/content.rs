@@ -108,6 +108,11 @@ impl Content {
         self.file().metadata()
     }
 
+    /// Whether it is as it was written, and may grow.
+    pub(in crate::source::docker) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
     /// Its descriptor.
     pub(in crate::source::docker) fn descriptor(&self) -> BorrowedFd<'_> {
         self.file().as_fd()
