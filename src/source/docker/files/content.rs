@@ -118,6 +118,11 @@ impl Content {
         self.file().as_fd()
     }
 
+    /// The same file, to be read by itself.
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.file().clone(), !self.is_plain())
+    }
+
     fn file(&self) -> &Arc<File> {
         match self {
             Self::Plain(file) => file,
