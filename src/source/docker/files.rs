@@ -9,8 +9,10 @@ mod chain;
 mod content;
 mod search;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -141,6 +143,16 @@ impl Files {
             _ if gap => Next::AfterGap(next),
             _ => Next::File(next),
         })
+    }
+
+    /// Whether `file`, whose log was removed, had been rotated: then there were later ones.
+    pub(super) fn was_rotated(&self, file: &LogFile) -> bool {
+        let link = format!("/proc/self/fd/{}", file.content.descriptor().as_raw_fd());
+        // The name that it had last, followed by " (deleted)".
+        let name = fs::read_link(link).unwrap_or_default();
+        let name = name.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let base = self.path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name.strip_prefix(base).is_some_and(|suffix| suffix.starts_with('.'))
     }
 
     // Newest first.

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::fake_engine::stamp;
-use super::numbers::{self, Stream};
+use super::numbers::Stream;
 
 /// The files of one container's log.
 pub struct LogFiles {
@@ -40,20 +40,6 @@ impl LogFiles {
     /// Writes a record.
     pub fn print(&mut self, stream: Stream, nanos: i64, text: &[u8]) {
         self.write(&record(stream, nanos, text));
-    }
-
-    /// Writes numbered lines, each a microsecond later than the one before it.
-    pub fn print_numbers(
-        &mut self,
-        lines: impl IntoIterator<Item = u64>,
-        nanos: i64,
-        width: usize,
-    ) {
-        let lines = lines.into_iter().zip(0..).flat_map(|(number, at)| {
-            let text = numbers::text(Stream::Out, number, width) + "\n";
-            record(Stream::Out, nanos + at * 1000, text.as_bytes())
-        });
-        self.write(&lines.collect::<Vec<_>>());
     }
 
     /// Writes bytes as they are, in one step.
@@ -109,6 +95,18 @@ impl LogFiles {
         fs::copy(&self.path, &copy).unwrap();
         fs::rename(&copy, &self.path).unwrap();
         self.file = OpenOptions::new().append(true).open(&self.path).unwrap();
+    }
+
+    /// Renames the file that is written and puts an empty one in its place, as log rotation does
+    /// that does not know the engine; which goes on writing to the renamed one.
+    pub fn rename_away(&self) {
+        fs::rename(&self.path, self.name(1)).unwrap();
+        File::create(&self.path).unwrap();
+    }
+
+    /// Opens the log as the engine does when its container starts.
+    pub fn open_again(&mut self) {
+        self.file = OpenOptions::new().create(true).append(true).open(&self.path).unwrap();
     }
 
     /// Overwrites `bytes` from the end of a file on, as a bad disk does.

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::{End, Follower};
 use crate::assemble::Piece;
-use crate::record::{FilePlace, Loss, LossReason, Place, Span, Timestamp};
+use crate::record::{FilePlace, Loss, LossReason, Place, Span, Stream, Timestamp};
 use crate::shutdown;
 use crate::source::docker::files::{Files, LogFile, MOST_RECORD_BYTES, Next, Opened, Wanted};
 use crate::source::docker::json_file::Decoded;
@@ -152,6 +152,9 @@ impl Follower {
             }
         }
         if gone {
+            if reader.files.was_rotated(&reader.file) {
+                self.announce_rest();
+            }
             return Ok(Some(End::Gone));
         }
         if pause.is_none() {
@@ -190,6 +193,15 @@ impl Follower {
         self.position.began_again();
         self.assembler.file_ended();
         reader.begin_again();
+    }
+
+    // Later files were removed before they could be read.
+    fn announce_rest(&mut self) {
+        let now = Timestamp::now();
+        if let Some((from, to)) = self.position.gap(Stream::Stdout, now, now) {
+            let loss = Loss { counted: None, from, to, reason: LossReason::Rotated };
+            self.lane.announce(&loss, &self.seen.borrow().container);
+        }
     }
 
     async fn learn_of_terminal(&mut self) {
