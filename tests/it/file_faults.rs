@@ -23,7 +23,7 @@ struct Scene {
     engine: FakeEngine,
     container: Arc<Container>,
     width: usize,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
 }
 
 impl Scene {
@@ -38,7 +38,7 @@ impl Scene {
         let container = engine.container("web");
         prepare(&engine, &container);
         let agent = launch(&engine, &receiver, &state).ready();
-        Self { agent, receiver, engine, container, width: WIDTH, _state: state }
+        Self { agent, receiver, engine, container, width: WIDTH, state }
     }
 
     /// Prints numbered lines.
@@ -52,6 +52,14 @@ impl Scene {
         let last = *lines.end();
         self.print(lines);
         self.arrived(last);
+    }
+
+    /// Ends the line that is open on standard output, and ships lines behind it.
+    #[track_caller]
+    fn ship_after_open_lines(&self, lines: RangeInclusive<u64>) {
+        let end = [(Stream::Out, now(), (*b"end\n").into())];
+        self.container.append(end.into_iter());
+        self.ship(lines);
     }
 
     /// The record of a line.
@@ -79,6 +87,14 @@ impl Scene {
                 self.container.files().rotate(files);
             }
         }
+    }
+
+    /// Ends the agent in order and starts another one in its place.
+    #[track_caller]
+    fn restart(&mut self) {
+        self.agent.signal("TERM");
+        until("the agent ends", SOON, || check(!self.agent.is_running(), || "it runs".into()));
+        self.agent = launch(&self.engine, &self.receiver, &self.state).ready();
     }
 
     fn streams_opened(&self) -> u64 {
@@ -119,6 +135,8 @@ fn launch(engine: &FakeEngine, receiver: &TcpReceiver, state: &tempfile::TempDir
     Launch::new()
         .env("DOCKER_HOST", engine.docker_host())
         .env("DOWNSPOUT_BACKLOG", "true")
+        // A place for 1 MiB of lines, half of it for lines without an end.
+        .env("DOWNSPOUT_MEMORY_LIMIT", "16MiB")
         .env("DOWNSPOUT_BACKOFF_MAX", "200ms")
         .env("DOWNSPOUT_STATE_DIR", state.path())
         .arg(receiver.route())
@@ -524,4 +542,60 @@ fn files_that_begin_with_pieces_of_one_line_are_not_taken_for_each_other() {
     scene.print(11..=20);
     scene.arrived(20);
     assert_eq!(scene.receiver.inbox.lines_of("web").len(), 21);
+}
+
+/// Standard error begins a line, standard output prints numbered lines and begins one as well:
+/// `pieces` of 16 KiB each.
+fn two_open_lines(scene: &Scene, pieces: [usize; 2], rotate: bool) {
+    let piece: Arc<[u8]> = vec![b'x'; 16 * 1024].into();
+    let open = |stream, count| {
+        let nanos = now();
+        scene.container.append((0..count).map(|_| (stream, nanos, piece.clone())));
+    };
+    open(Stream::Err, pieces[0]);
+    if rotate {
+        scene.container.files().rotate(5);
+    }
+    scene.ship(1..=100);
+    open(Stream::Out, pieces[1]);
+}
+
+#[track_caller]
+fn assert_each_came_once(scene: &Scene, last: u64, long_bytes: usize) {
+    scene.agent.assert_balance(&scene.receiver.route());
+    let lines = scene.receiver.inbox.lines_of("web");
+    let (short, long): (Vec<_>, Vec<_>) = lines.iter().partition(|(_, l)| l.len() == WIDTH);
+    let short: Vec<_> = short.iter().map(|(_, line)| String::from_utf8_lossy(line)).collect();
+    let wanted: Vec<_> = (1..=last).map(|number| text(Stream::Out, number, WIDTH)).collect();
+    assert!(short == wanted, "{} of {last} lines came", short.len());
+    assert_eq!(long.iter().map(|(_, line)| line.len()).sum::<usize>(), long_bytes);
+}
+
+#[test]
+fn open_lines_that_are_given_out_as_parts_repeat_nothing_after_a_restart() {
+    for rotate in [false, true] {
+        let mut scene = Scene::new();
+        // More than there is room for.
+        two_open_lines(&scene, [20, 13], rotate);
+        scene.receiver.inbox.wait_lines("web", 102, SOON);
+        scene.agent.assert_balance(&scene.receiver.route());
+        scene.restart();
+        scene.ship_after_open_lines(101..=200);
+        assert_each_came_once(&scene, 200, (20 + 13) * 16 * 1024 + "end".len());
+    }
+}
+
+#[test]
+fn open_lines_of_a_container_that_has_ended_repeat_nothing_after_a_restart() {
+    for rotate in [false, true] {
+        let mut scene = Scene::new();
+        two_open_lines(&scene, [2, 3], rotate);
+        scene.engine.end(&scene.container);
+        scene.receiver.inbox.wait_lines("web", 102, SOON);
+        scene.agent.assert_balance(&scene.receiver.route());
+        scene.restart();
+        scene.engine.start_again(&scene.container);
+        scene.ship(101..=200);
+        assert_each_came_once(&scene, 200, 5 * 16 * 1024);
+    }
 }

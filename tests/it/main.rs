@@ -28,6 +28,7 @@ mod blackholes;
 mod bytes;
 mod checkpoint;
 mod clock;
+mod differential;
 mod drivers;
 mod engine_faults;
 mod failover;

@@ -179,6 +179,11 @@ impl Agent {
         self.stderr.text()
     }
 
+    /// All it has written to its standard output so far.
+    pub fn output(&self) -> String {
+        self.stdout.text()
+    }
+
     /// Waits for a line of its log.
     #[track_caller]
     pub fn logged(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {

@@ -253,9 +253,14 @@ impl Follower {
             };
         };
         reader.room = READ_BYTES;
+        // Decoding overwrites it.
         reader.keep_seam(lines);
         let taken = self.take_lines(reader, lines);
-        reader.offset += taken as u64;
+        if taken == whole {
+            reader.offset += taken as u64;
+        } else {
+            reader.pass_over(taken);
+        }
         if let Some(file) = reader.file.id() {
             self.from_file = Some(file);
             let offset = reader.offset;
