@@ -193,12 +193,7 @@ impl Watch {
         self.sign.changed.notified().await;
     }
 
-    /// Whether it may have got another name.
-    pub(super) fn is_moved(&self) -> bool {
-        self.sign.moved.load(Ordering::Relaxed)
-    }
-
-    /// The same, since the last call of this.
+    /// Whether it may have got another name since the last call.
     pub(super) fn take_moved(&self) -> bool {
         self.sign.moved.swap(false, Ordering::Relaxed)
     }

@@ -56,7 +56,8 @@ impl Content {
         }
     }
 
-    /// The same without waiting for the disk: then it is an error of kind `WouldBlock`.
+    /// The same without waiting for the disk, unless the page cache ends before the first line
+    /// end does. An error of kind `WouldBlock` if nothing is there.
     pub(in crate::source::docker) fn read_now(
         &mut self,
         buffer: &mut [u8],
@@ -65,9 +66,10 @@ impl Content {
         if let Self::Plain(file) = self {
             let slices = &mut [IoSliceMut::new(buffer)];
             match rustix::io::preadv2(&*file, slices, offset, ReadWriteFlags::NOWAIT) {
-                // Some file systems do not know how; they are waited for.
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-                read => return read.map_err(io::Error::from),
+                Ok(read) if has_line_end(buffer.get(..read)) => return Ok(read),
+                // Some file systems do not know how.
+                Ok(_) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         self.read_at(buffer, offset)
@@ -103,6 +105,10 @@ impl Content {
             Self::Compressed(compressed) => compressed.decoder.get_ref().as_fd(),
         }
     }
+}
+
+fn has_line_end(bytes: Option<&[u8]>) -> bool {
+    bytes.is_some_and(|bytes| memchr::memchr(b'\n', bytes).is_some())
 }
 
 impl Compressed {

@@ -49,10 +49,8 @@ struct Reader {
 
 /// What a read brought.
 enum Step {
-    /// Records, and there may be more at once.
+    /// Records, and there may be more: a short read may end where the page cache does.
     More,
-    /// All that is there for now.
-    AllForNow,
     /// No whole record.
     Nothing,
     /// A line that may be a terminal's: whether the container has one must be known first.
@@ -136,10 +134,6 @@ impl Follower {
             match step {
                 Step::More => tokio::task::yield_now().await,
                 Step::Terminal => Box::pin(self.learn_of_terminal()).await,
-                Step::AllForNow if running && !reader.watch.is_moved() => {
-                    self.change(reader, None).await;
-                }
-                Step::AllForNow => {}
                 Step::Nothing => {
                     if let Some(end) = self.at_end(reader, gone, running).await? {
                         return Ok(end);
@@ -251,11 +245,7 @@ impl Follower {
             let offset = reader.offset;
             self.position.set_file(FilePlace { file, offset, look_from: offset });
         }
-        match (taken == whole, is_full) {
-            (false, _) => Step::Terminal,
-            (true, true) => Step::More,
-            (true, false) => Step::AllForNow,
-        }
+        if taken == whole { Step::More } else { Step::Terminal }
     }
 
     /// Takes whole lines up to one that needs to be known more of; returns their bytes.
