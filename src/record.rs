@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 pub use notice::{Loss, LossReason};
-pub use timestamp::{Civil, Timestamp};
+pub use timestamp::{Civil, StampReader, Timestamp};
 
 /// What is known of a container. A rename or an inspection makes a new value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

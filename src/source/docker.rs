@@ -6,6 +6,7 @@ mod discovery;
 pub mod engine;
 mod follower;
 mod frames;
+pub mod json_file;
 #[cfg(test)]
 mod model;
 mod own;

@@ -5,7 +5,7 @@
 //! first byte tells the two forms apart for certain: a multiplexed stream starts with a header
 //! byte of 0 to 3, a terminal's with the digit of a year.
 
-use crate::record::{Stream, Timestamp};
+use crate::record::{StampReader, Stream, Timestamp};
 
 /// `2026-11-22T22:40:06.063720431Z `: RFC 3339 with nine digits, then a space.
 const STAMP_BYTES: usize = 31;
@@ -47,6 +47,7 @@ pub(super) struct Frames {
     form: Form,
     /// The beginning of a record whose end has not come yet.
     partial: Vec<u8>,
+    stamps: StampReader,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +142,7 @@ impl Frames {
         Ok((bytes.len() >= length).then_some(length))
     }
 
-    fn record(&self, record: &[u8], mut sink: impl FnMut(Decoded<'_>)) {
+    fn record(&mut self, record: &[u8], mut sink: impl FnMut(Decoded<'_>)) {
         let (stream, payload) = match (self.form, record) {
             (Form::Multiplexed, [3, _, _, _, _, _, _, _, text @ ..]) => {
                 sink(Decoded::EngineError(text));
@@ -156,7 +157,7 @@ impl Frames {
             (_, payload) => (Stream::Stdout, payload),
         };
         let stamped = payload.split_at_checked(STAMP_BYTES).and_then(|(stamp, text)| {
-            let time = Timestamp::parse(stamp.strip_suffix(b" ")?)?;
+            let time = self.stamps.parse(stamp.strip_suffix(b" ")?)?;
             Some((time, text))
         });
         sink(match stamped {
