@@ -13,13 +13,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::{Semaphore, watch};
 
-use super::Settings;
 use super::changes::Changes;
 use super::engine::{Action, ApiVersion, Engine, EngineError, EngineInfo, Event, Listed};
 use super::follower::{Follower, Shared};
 use super::own;
 use super::silence::Silence;
 use super::tracked::Tracked;
+use super::{Settings, Strategy};
 use crate::backoff::Backoff;
 use crate::record::{Container, Timestamp};
 use crate::source::Feed;
@@ -144,12 +144,12 @@ impl Discovery {
         if self.shared.settings.hostname.is_none() {
             self.host = info.host.clone().unwrap_or_default();
         }
-        let settings = &self.shared.settings;
         let root = info.root.as_deref().unwrap_or(DEFAULT_ROOT);
         let engines = || Path::new(root).join("containers");
-        self.containers_dir.send_replace(
-            settings.files.then(|| settings.containers_dir.clone().unwrap_or_else(engines)),
-        );
+        self.containers_dir.send_replace(match &self.shared.settings.strategy {
+            Strategy::Auto { containers_dir } => containers_dir.clone().or_else(|| Some(engines())),
+            Strategy::Api => None,
+        });
         tracing::info!(
             engine = %info.version, api = %info.api, host = %self.host,
             endpoint = %self.shared.engine.endpoint(), "connected to Docker"

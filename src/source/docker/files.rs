@@ -89,7 +89,7 @@ impl Files {
     /// The file of `place`, if it is still there.
     pub(super) fn at(&self, place: FilePlace) -> io::Result<Option<Opened>> {
         let links = self.chain()?;
-        let Some(at) = self.position_of(&links, place.file) else { return Ok(None) };
+        let Some(at) = position_of(&links, place.file) else { return Ok(None) };
         let link = links.into_iter().nth(at);
         Ok(link.map(|link| {
             let file = LogFile::new(link, Some(place.file.first));
@@ -121,7 +121,7 @@ impl Files {
         }
         let mut links = self.chain()?;
         let same = |link: &Link| link.inode == file.inode;
-        let known = file.id().and_then(|id| self.position_of(&links, id));
+        let known = file.id().and_then(|id| position_of(&links, id));
         let Some(at) = links.iter().position(same).or(known) else {
             let Some(link) = links.pop() else { return Ok(Next::Nothing) };
             let next_step = links.is_empty() && took_its_place(file, &link);
@@ -141,16 +141,16 @@ impl Files {
         }
         Err(io::ErrorKind::ResourceBusy.into())
     }
+}
 
-    // By inode, or by the first stamp where it was compressed since.
-    fn position_of(&self, links: &[Link], id: FileId) -> Option<usize> {
-        links.iter().position(|link| {
-            (link.inode == id.inode || link.is_compressed)
-                && link.content().is_ok_and(|mut content| {
-                    search::first(&mut content).ok().flatten() == Some(id.first)
-                })
-        })
-    }
+// By inode, or by the first stamp where it was compressed since.
+fn position_of(links: &[Link], id: FileId) -> Option<usize> {
+    links.iter().position(|link| {
+        (link.inode == id.inode || link.is_compressed)
+            && link.content().is_ok_and(|mut content| {
+                search::first(&mut content).ok().flatten() == Some(id.first)
+            })
+    })
 }
 
 // Whether `link` was created when `file` was removed.

@@ -1,6 +1,8 @@
 //! Records as Go's encoder writes them, read back; and what is damaged, with `serde_json` as the
 //! judge of what is a record.
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -71,7 +73,7 @@ fn go_string(text: &[u8], earlier: bool) -> String {
                 '\r' => out.push_str("\\r"),
                 '\t' if !earlier => out.push_str("\\t"),
                 '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                    out.push_str(&format!("\\u{:04x}", u32::from(character)));
+                    write!(out, "\\u{:04x}", u32::from(character)).unwrap();
                 }
                 _ => out.push(character),
             }
@@ -194,11 +196,11 @@ fn a_record_after_a_torn_one_is_not_lost_with_it() {
     let whole = line(r"whole\n");
     let long = line(r#"a\t\"b\u003c"#);
     let short = line("ab");
-    for torn in (1..short.len() - 2).map(|end| &short[..end]) {
+    for torn in (1..short.len() - 2).map(|end| short.get(..end).unwrap()) {
         let seen = texts(&decode(format!("{torn}{whole}")));
         assert_eq!(seen, [format!("garbled {}", torn.len()), r"stdout whole\n".into()], "{torn}");
     }
-    for torn in (1..long.len() - 2).map(|end| &long[..end]) {
+    for torn in (1..long.len() - 2).map(|end| long.get(..end).unwrap()) {
         let seen = texts(&decode(format!("{torn}{whole}{whole}")));
         let garbled = format!("garbled {}", torn.len());
         assert_eq!(seen, [&garbled, r"stdout whole\n", r"stdout whole\n"], "{torn}");
