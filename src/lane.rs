@@ -185,6 +185,8 @@ impl Lanes {
                 }
             }
             filled.await;
+            // Others that were woken at the same moment fill their lanes first: one batch, not many.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -49,8 +49,10 @@ struct Reader {
 
 /// What a read brought.
 enum Step {
-    /// Records, and there may be more: a short read may end where the page cache does.
+    /// Records, and surely more.
     More,
+    /// Records, and perhaps more: a short read may end where the page cache does.
+    Short,
     /// No whole record.
     Nothing,
     /// A line that may be a terminal's: whether the container has one must be known first.
@@ -134,7 +136,10 @@ impl Follower {
             match step {
                 Step::More => tokio::task::yield_now().await,
                 Step::Terminal => Box::pin(self.learn_of_terminal()).await,
-                Step::Nothing => {
+                Step::Short | Step::Nothing => {
+                    if reader.has_more(matches!(step, Step::Short))? {
+                        continue;
+                    }
                     if let Some(end) = self.at_end(reader, gone, running).await? {
                         return Ok(end);
                     }
@@ -161,10 +166,6 @@ impl Follower {
         gone: bool,
         running: bool,
     ) -> io::Result<Option<End>> {
-        if reader.file.content.length()?.is_some_and(|length| length < reader.offset) {
-            reader.begin_again();
-            return Ok(None);
-        }
         let mut pause = None;
         if reader.watch.take_moved() || reader.pause > NEXT_PAUSE.0 {
             match reader.files.after(&reader.file) {
@@ -245,7 +246,11 @@ impl Follower {
             let offset = reader.offset;
             self.position.set_file(FilePlace { file, offset, look_from: offset });
         }
-        if taken == whole { Step::More } else { Step::Terminal }
+        match (taken == whole, is_full) {
+            (false, _) => Step::Terminal,
+            (true, true) => Step::More,
+            (true, false) => Step::Short,
+        }
     }
 
     /// Takes whole lines up to one that needs to be known more of; returns their bytes.
@@ -316,6 +321,17 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 impl Reader {
+    /// Whether to read again at once, after records (`taken`) or none. Begins again if the file
+    /// was truncated.
+    fn has_more(&mut self, taken: bool) -> io::Result<bool> {
+        let Some(length) = self.file.content.length()? else { return Ok(taken) };
+        if length < self.offset {
+            self.begin_again();
+            return Ok(true);
+        }
+        Ok(taken && length > self.offset)
+    }
+
     fn go_on(&mut self, next: LogFile, gap: bool) {
         self.offset = 0;
         self.pause = NEXT_PAUSE.0;
