@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::agent::{Agent, Launch};
+use crate::support::agent::{Agent, Launch, Strategy};
 use crate::support::engine::Engine;
 use crate::support::numbers::{Expected, Stream, printing};
 use crate::support::proxy::{Mischief, Proxy};
@@ -11,9 +11,11 @@ use crate::support::receiver::TcpReceiver;
 use crate::support::site::{Site, wait_printed};
 use crate::support::{SOON, check, until};
 
-/// An agent that reaches the engine through the proxy, and must lose and repeat nothing.
+/// An agent that reaches the engine through the proxy, and must lose and repeat nothing. Where the
+/// engine's streams are what fails, it reads these.
 struct Scene {
     agent: Agent,
+    strategy: Strategy,
     receiver: TcpReceiver,
     proxy: Proxy,
     engine: Engine,
@@ -21,28 +23,38 @@ struct Scene {
 
 impl Scene {
     fn new(name: &str) -> Self {
-        let mut scene = Self::starting(name, Proxy::start());
+        Self::by(Strategy::Api, name)
+    }
+
+    fn by(strategy: Strategy, name: &str) -> Self {
+        let mut scene = Self::starting(strategy, name, Proxy::start());
         scene.agent.wait_ready();
         scene
     }
 
-    fn starting(name: &str, proxy: Proxy) -> Self {
-        Self::with(name, proxy, |launch| launch)
+    fn starting(strategy: Strategy, name: &str, proxy: Proxy) -> Self {
+        Self::with(strategy, name, proxy, |launch| launch)
     }
 
-    fn with(name: &str, proxy: Proxy, settings: impl FnOnce(Launch) -> Launch) -> Self {
-        let engine = Engine::new(name);
+    fn with(
+        strategy: Strategy,
+        name: &str,
+        proxy: Proxy,
+        settings: impl FnOnce(Launch) -> Launch,
+    ) -> Self {
+        let engine = Engine::new(&format!("{name}-{}", strategy.name()));
         let receiver = TcpReceiver::start();
-        let launch = Launch::new().env("DOCKER_HOST", proxy.docker_host());
+        let launch = Launch::new().env("DOCKER_HOST", proxy.docker_host()).strategy(strategy);
         let launch = settings(launch.env("DOWNSPOUT_BACKLOG", "true"));
         let agent = launch.arg(receiver.route()).start();
-        Self { agent, receiver, proxy, engine }
+        Self { agent, strategy, receiver, proxy, engine }
     }
 
     #[track_caller]
     fn assert_all_arrive(self, expected: &Expected) {
         self.receiver.inbox.wait_complete(expected, 2 * SOON);
         assert_eq!(self.agent.metrics().value("task_panics_total"), 0);
+        self.agent.assert_read_by(self.strategy);
         assert_eq!(self.agent.terminate().code, Some(0));
         self.receiver.inbox.tally(expected).assert_complete();
         only_documented(&self.proxy.requests());
@@ -127,9 +139,8 @@ fn f25_streams_of_local_cut_at_any_byte_lose_and_repeat_nothing() {
     cut_at_any_byte("local");
 }
 
-#[test]
-fn f27_an_engine_that_appears_and_goes_and_comes_back_costs_no_line() {
-    let mut scene = Scene::starting("away", Proxy::absent());
+fn appears_and_goes_and_comes_back(strategy: Strategy) {
+    let mut scene = Scene::starting(strategy, "away", Proxy::absent());
     scene.agent.logged("the log says what is missing", |line| line.contains("docker.sock"));
     let print = printing(Stream::Out, &(1..=5), 8);
     let name = scene.engine.container("a").run(&format!("{print}; exec sleep 1000"));
@@ -157,7 +168,16 @@ fn f27_an_engine_that_appears_and_goes_and_comes_back_costs_no_line() {
 }
 
 #[test]
-fn f32_errors_and_half_replies_lose_and_repeat_nothing() {
+fn f27_an_engine_that_appears_and_goes_and_comes_back_costs_no_line_by_file() {
+    appears_and_goes_and_comes_back(Strategy::File);
+}
+
+#[test]
+fn f27_an_engine_that_appears_and_goes_and_comes_back_costs_no_line_by_api() {
+    appears_and_goes_and_comes_back(Strategy::Api);
+}
+
+fn errors_and_half_replies(strategy: Strategy) {
     let proxy = Proxy::start();
     for path in ["/_ping", "/version", "/info", "/events", "/containers/json", "/logs"] {
         proxy.arm(path, Mischief::Error500, 2);
@@ -166,14 +186,33 @@ fn f32_errors_and_half_replies_lose_and_repeat_nothing() {
     for path in ["/version", "/events", "/containers/json", "/logs"] {
         proxy.arm(path, Mischief::CutAfter(300), 2);
     }
-    let scene = Scene::starting("half", proxy);
+    let scene = Scene::starting(strategy, "half", proxy);
     let name = scene.engine.container("a").run(&printing_slowly(60, 50_000));
     scene.assert_all_arrive(&both(&name, 60, 8));
 }
 
-// Breaks the replies about one container, which then prints for two seconds.
+#[test]
+fn f32_errors_and_half_replies_lose_and_repeat_nothing_by_file() {
+    errors_and_half_replies(Strategy::File);
+}
+
+#[test]
+fn f32_errors_and_half_replies_lose_and_repeat_nothing_by_api() {
+    errors_and_half_replies(Strategy::Api);
+}
+
 fn survives(name: &str, replies: &str, mischief: impl IntoIterator<Item = Mischief>) {
-    let scene = Scene::new(name);
+    survives_by(Strategy::Api, name, replies, mischief);
+}
+
+// Breaks the replies about one container, which then prints for two seconds.
+fn survives_by(
+    strategy: Strategy,
+    name: &str,
+    replies: &str,
+    mischief: impl IntoIterator<Item = Mischief>,
+) {
+    let scene = Scene::by(strategy, name);
     let start = scene.engine.container("a");
     let name = start.name.clone();
     let id = start.create(&printing_slowly(60, 30_000));
@@ -190,10 +229,16 @@ fn survives(name: &str, replies: &str, mischief: impl IntoIterator<Item = Mischi
     scene.assert_all_arrive(&expected);
 }
 
+const BROKEN_INSPECTIONS: [Mischief; 2] = [Mischief::Error500, Mischief::CutAfter(400)];
+
 #[test]
-fn f32_a_container_that_cannot_be_inspected_at_first_is_not_missed() {
-    let broken = [Mischief::Error500, Mischief::CutAfter(400)];
-    survives("inspect", "json", broken);
+fn f32_a_container_that_cannot_be_inspected_at_first_is_not_missed_by_file() {
+    survives_by(Strategy::File, "inspect", "json", BROKEN_INSPECTIONS);
+}
+
+#[test]
+fn f32_a_container_that_cannot_be_inspected_at_first_is_not_missed_by_api() {
+    survives_by(Strategy::Api, "inspect", "json", BROKEN_INSPECTIONS);
 }
 
 #[test]
@@ -219,7 +264,7 @@ fn f28_a_stretch_that_the_engine_sends_twice_is_shipped_once() {
 #[test]
 fn f29_a_stream_that_stalls_loses_and_repeats_nothing() {
     let probing = |launch: Launch| launch.env("DOWNSPOUT_PROBE_AFTER", "1s");
-    let mut scene = Scene::with("stall", Proxy::start(), probing);
+    let mut scene = Scene::with(Strategy::Api, "stall", Proxy::start(), probing);
     scene.agent.wait_ready();
     let start = scene.engine.container("a");
     let name = start.name.clone();

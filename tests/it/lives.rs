@@ -1,6 +1,6 @@
 //! Containers that come, go, crash, change their names and come back.
 
-use crate::support::agent::Launch;
+use crate::support::agent::{Launch, Strategy};
 use crate::support::engine::Engine;
 use crate::support::numbers::{Expected, Stream, printing};
 use crate::support::receiver::{Frame, TcpReceiver};
@@ -23,12 +23,21 @@ fn nothing_is_lost_of_containers_that_remove_themselves() {
     site.assert_all_arrive(&expected);
 }
 
-#[test]
-fn f30_of_sixty_containers_that_remove_themselves_four_at_a_time_next_to_nothing_is_lost() {
-    let mut site = Site::on(Engine::alone("burst"), |launch| launch);
+fn sixty_containers_that_remove_themselves(strategy: Strategy) {
+    let mut site = Site::by_on(strategy, Engine::alone(&format!("burst-{}", strategy.name())));
     burst(&site, 60, 4);
     assert!(site.agent.is_running());
     assert_eq!(site.agent.terminate().code, Some(0));
+}
+
+#[test]
+fn f30_of_sixty_containers_that_remove_themselves_four_at_a_time_next_to_nothing_is_lost_by_file() {
+    sixty_containers_that_remove_themselves(Strategy::File);
+}
+
+#[test]
+fn f30_of_sixty_containers_that_remove_themselves_four_at_a_time_next_to_nothing_is_lost_by_api() {
+    sixty_containers_that_remove_themselves(Strategy::Api);
 }
 
 #[test]
@@ -55,9 +64,8 @@ fn none_of_sixty_containers_started_six_at_a_time_is_missed() {
     site.assert_all_arrive(&expected);
 }
 
-#[test]
-fn a_crash_loop_prints_seven_lines_and_seven_arrive() {
-    let site = Site::new("crash");
+fn a_crash_loop(strategy: Strategy) {
+    let site = Site::by(strategy, "crash");
     let start = site.engine.container("a").option("--restart=on-failure:6");
     let name = start.run(&format!("{COUNT_RUNS} exit 1"));
     let mut expected = Expected::new(8);
@@ -72,8 +80,17 @@ fn a_crash_loop_prints_seven_lines_and_seven_arrive() {
 }
 
 #[test]
-fn f33_a_new_name_is_on_the_wire_from_the_rename_on() {
-    let site = Site::new("rename");
+fn a_crash_loop_prints_seven_lines_and_seven_arrive_by_file() {
+    a_crash_loop(Strategy::File);
+}
+
+#[test]
+fn a_crash_loop_prints_seven_lines_and_seven_arrive_by_api() {
+    a_crash_loop(Strategy::Api);
+}
+
+fn a_new_name(strategy: Strategy) {
+    let site = Site::by(strategy, "rename");
     let old = site.engine.container("old").run("exec sleep 1000");
     let new = site.engine.name("new");
     Site::say(&old, "000001");
@@ -106,8 +123,17 @@ fn f33_a_new_name_is_on_the_wire_from_the_rename_on() {
 }
 
 #[test]
-fn f33_restarts_repeat_and_lose_nothing() {
-    let site = Site::new("restart");
+fn f33_a_new_name_is_on_the_wire_from_the_rename_on_by_file() {
+    a_new_name(Strategy::File);
+}
+
+#[test]
+fn f33_a_new_name_is_on_the_wire_from_the_rename_on_by_api() {
+    a_new_name(Strategy::Api);
+}
+
+fn restarts(strategy: Strategy) {
+    let site = Site::by(strategy, "restart");
     let name = site.engine.container("a").run(&format!("{COUNT_RUNS} exec sleep 1000"));
     site.receiver.inbox.wait_lines(&name, 1, SOON);
     for _ in 0..3 {
@@ -122,8 +148,17 @@ fn f33_restarts_repeat_and_lose_nothing() {
 }
 
 #[test]
-fn f33_a_pause_repeats_and_loses_nothing() {
-    let site = Site::new("pause");
+fn f33_restarts_repeat_and_lose_nothing_by_file() {
+    restarts(Strategy::File);
+}
+
+#[test]
+fn f33_restarts_repeat_and_lose_nothing_by_api() {
+    restarts(Strategy::Api);
+}
+
+fn a_pause(strategy: Strategy) {
+    let site = Site::by(strategy, "pause");
     let script =
         "i=1; while [ $i -le 60 ]; do printf '%06d o\\n' $i; i=$((i+1)); usleep 50000; done";
     let name = site.engine.container("a").run(script);
@@ -140,8 +175,17 @@ fn f33_a_pause_repeats_and_loses_nothing() {
 }
 
 #[test]
-fn f33_a_namesake_of_a_removed_container_is_another_container() {
-    let site = Site::new("again");
+fn f33_a_pause_repeats_and_loses_nothing_by_file() {
+    a_pause(Strategy::File);
+}
+
+#[test]
+fn f33_a_pause_repeats_and_loses_nothing_by_api() {
+    a_pause(Strategy::Api);
+}
+
+fn a_namesake(strategy: Strategy) {
+    let site = Site::by(strategy, "again");
     let first = site.engine.container("a").run(&printing(Stream::Out, &(1..=5), 8));
     site.receiver.inbox.wait_lines(&first, 5, SOON);
     Engine::docker(&["rm", "-f", &first]);
@@ -157,6 +201,16 @@ fn f33_a_namesake_of_a_removed_container_is_another_container() {
     let mut expected = Expected::new(8);
     expected.add(&first, Stream::Out, 1..=10);
     site.assert_all_arrive(&expected);
+}
+
+#[test]
+fn f33_a_namesake_of_a_removed_container_is_another_container_by_file() {
+    a_namesake(Strategy::File);
+}
+
+#[test]
+fn f33_a_namesake_of_a_removed_container_is_another_container_by_api() {
+    a_namesake(Strategy::Api);
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod drivers;
 mod engine_faults;
 mod failover;
 mod fakes;
+mod file_faults;
 mod image;
 mod lives;
 mod outages;

@@ -1,7 +1,7 @@
 //! Destinations that are away for longer than anybody's patience, and what is said of lines that
 //! could not be kept. The ids are those of the fault matrix.
 
-use crate::support::agent::{Agent, Launch, Metrics};
+use crate::support::agent::{Agent, Launch, Metrics, Strategy};
 use crate::support::engine::Engine;
 use crate::support::numbers::{Expected, Stream, printing};
 use crate::support::receiver::{Conduct, Frame, Framing, TcpReceiver};
@@ -18,12 +18,11 @@ fn notices(receiver: &TcpReceiver) -> Vec<String> {
     })
 }
 
-#[test]
-fn f05_f40_a_long_outage_of_one_destination_costs_no_line_and_no_neighbour() {
+fn a_long_outage(strategy: Strategy) {
     let (dead, sound) = (TcpReceiver::start(), TcpReceiver::start());
     dead.refuse();
-    let engine = Engine::new("outage");
-    let launch = Launch::new().env("DOWNSPOUT_BACKOFF_MAX", "200ms");
+    let engine = Engine::new(&format!("outage-{}", strategy.name()));
+    let launch = Launch::new().strategy(strategy).env("DOWNSPOUT_BACKOFF_MAX", "200ms");
     let agent = launch.arg(dead.route()).arg(sound.route()).start();
     agent.wait_for("the sound one is there", SOON, |metrics| {
         metrics.of("destination_up", &sound.route()) == 1 && metrics.value("source_up") == 1
@@ -54,17 +53,29 @@ fn f05_f40_a_long_outage_of_one_destination_costs_no_line_and_no_neighbour() {
     agent.assert_balance(&dead.route());
     let peak = agent.peak_resident_bytes();
     assert!(peak <= LIMIT_BYTES, "{peak} bytes resident");
+    agent.assert_read_by(strategy);
     assert_eq!(agent.terminate().code, Some(0));
     dead.inbox.tally(&expected).assert_complete();
 }
 
 #[test]
-fn f06_what_rotation_removed_while_nobody_read_is_announced_once() {
+fn f05_f40_a_long_outage_of_one_destination_costs_no_line_and_no_neighbour_by_file() {
+    a_long_outage(Strategy::File);
+}
+
+#[test]
+fn f05_f40_a_long_outage_of_one_destination_costs_no_line_and_no_neighbour_by_api() {
+    a_long_outage(Strategy::Api);
+}
+
+fn rotation_removes(strategy: Strategy) {
     let receiver = TcpReceiver::start();
-    let engine = Engine::new("rotated");
+    let engine = Engine::new(&format!("rotated-{}", strategy.name()));
     let state = tempfile::tempdir().unwrap();
-    let launch =
-        || Launch::new().env("DOWNSPOUT_STATE_DIR", state.path()).arg(receiver.route()).ready();
+    let launch = || {
+        let launch = Launch::new().strategy(strategy).env("DOWNSPOUT_STATE_DIR", state.path());
+        launch.arg(receiver.route()).ready()
+    };
     let agent = launch();
     let wait = "until [ -e /tmp/go ]; do usleep 20000; done";
     let script = format!(
@@ -91,6 +102,7 @@ fn f06_what_rotation_removed_while_nobody_read_is_announced_once() {
     receiver.inbox.wait_complete(&expected, SOON);
     agent.assert_balance(&receiver.route());
     assert_eq!(agent.metrics().of("gaps_total", &receiver.route()), 1);
+    agent.assert_read_by(strategy);
     assert_eq!(agent.terminate().code, Some(0));
     let lines = receiver.inbox.lines_of(&name);
     assert_eq!(lines.len() as u64, 100 + 20_001 - first, "lost is what was rotated away, only");
@@ -111,6 +123,16 @@ fn f06_what_rotation_removed_while_nobody_read_is_announced_once() {
         let at = order.iter().position(|f| f.rfc5424().unwrap().container == "downspout");
         assert_eq!(at, Some(100));
     });
+}
+
+#[test]
+fn f06_what_rotation_removed_while_nobody_read_is_announced_once_by_file() {
+    rotation_removes(Strategy::File);
+}
+
+#[test]
+fn f06_what_rotation_removed_while_nobody_read_is_announced_once_by_api() {
+    rotation_removes(Strategy::Api);
 }
 
 /// A container without a log prints more than there is room for while its receiver stalls.

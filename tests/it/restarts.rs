@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::agent::{Agent, Launch};
+use crate::support::agent::{Agent, Launch, Strategy};
 use crate::support::engine::{Engine, Start};
 use crate::support::numbers::{Expected, Stream, printing};
 use crate::support::receiver::TcpReceiver;
@@ -18,19 +18,26 @@ struct Scene {
     receiver: TcpReceiver,
     engine: Engine,
     state: tempfile::TempDir,
+    strategy: Strategy,
 }
 
 impl Scene {
     fn new(name: &str) -> Self {
-        Self::on(Engine::new(name))
+        Self::by(Strategy::File, name)
     }
 
-    fn on(engine: Engine) -> Self {
-        Self { receiver: TcpReceiver::start(), engine, state: tempfile::tempdir().unwrap() }
+    fn by(strategy: Strategy, name: &str) -> Self {
+        Self::on(strategy, Engine::new(&format!("{name}-{}", strategy.name())))
+    }
+
+    fn on(strategy: Strategy, engine: Engine) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        Self { receiver: TcpReceiver::start(), engine, state, strategy }
     }
 
     fn launch(&self) -> Launch {
-        let launch = Launch::new().env("DOWNSPOUT_STATE_DIR", self.state.path());
+        let launch = Launch::new().strategy(self.strategy);
+        let launch = launch.env("DOWNSPOUT_STATE_DIR", self.state.path());
         launch.env("DOWNSPOUT_BACKOFF_MAX", "200ms").arg(self.receiver.route())
     }
 
@@ -51,6 +58,7 @@ impl Scene {
     #[track_caller]
     fn end(&self, agent: Agent, expected: &Expected) {
         self.receiver.inbox.wait_complete(expected, 2 * SOON);
+        agent.assert_read_by(self.strategy);
         let ended = agent.terminate();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     }
@@ -70,10 +78,9 @@ fn both(expected: &mut Expected, name: &str, lines: u64) {
     expected.add(name, Stream::Err, 1..=lines);
 }
 
-#[test]
-fn f34_two_hundred_kills_at_random_instants_lose_nothing() {
-    const KILLS: u64 = 200;
-    let scene = Scene::new("kill");
+fn kills_at_random_instants(strategy: Strategy) {
+    const KILLS: u64 = 100;
+    let scene = Scene::by(strategy, "kill");
     let mut agent = scene.start();
     let mut expected = Expected::new(100);
     let containers: Vec<String> =
@@ -109,8 +116,17 @@ fn f34_two_hundred_kills_at_random_instants_lose_nothing() {
 }
 
 #[test]
-fn f35_an_orderly_end_under_load_loses_and_repeats_nothing() {
-    let scene = Scene::new("term");
+fn f34_a_hundred_kills_at_random_instants_lose_nothing_by_file() {
+    kills_at_random_instants(Strategy::File);
+}
+
+#[test]
+fn f34_a_hundred_kills_at_random_instants_lose_nothing_by_api() {
+    kills_at_random_instants(Strategy::Api);
+}
+
+fn orderly_ends_under_load(strategy: Strategy) {
+    let scene = Scene::by(strategy, "term");
     let mut agent = scene.start();
     let mut expected = Expected::new(100);
     for name in ["a", "b"] {
@@ -132,8 +148,17 @@ fn f35_an_orderly_end_under_load_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn f35_an_end_while_the_destination_is_down_loses_nothing() {
-    let scene = Scene::new("down");
+fn f35_an_orderly_end_under_load_loses_and_repeats_nothing_by_file() {
+    orderly_ends_under_load(Strategy::File);
+}
+
+#[test]
+fn f35_an_orderly_end_under_load_loses_and_repeats_nothing_by_api() {
+    orderly_ends_under_load(Strategy::Api);
+}
+
+fn an_end_while_the_destination_is_down(strategy: Strategy) {
+    let scene = Scene::by(strategy, "down");
     scene.receiver.refuse();
     let agent = scene.launch().env("DOWNSPOUT_SHUTDOWN_TIMEOUT", "500ms").start();
     let mut expected = Expected::new(100);
@@ -152,6 +177,16 @@ fn f35_an_end_while_the_destination_is_down_loses_nothing() {
 }
 
 #[test]
+fn f35_an_end_while_the_destination_is_down_loses_nothing_by_file() {
+    an_end_while_the_destination_is_down(Strategy::File);
+}
+
+#[test]
+fn f35_an_end_while_the_destination_is_down_loses_nothing_by_api() {
+    an_end_while_the_destination_is_down(Strategy::Api);
+}
+
+#[test]
 fn a_container_that_ran_before_the_first_start_is_followed_from_then_on() {
     let scene = Scene::new("now");
     let name = scene
@@ -159,7 +194,7 @@ fn a_container_that_ran_before_the_first_start_is_followed_from_then_on() {
         .run("echo 000001 o; until [ -e /tmp/go ]; do usleep 20000; done; echo 000002 o");
     wait_printed(&name, 1, SOON);
     let agent = scene.start();
-    agent.wait_for("it is followed", SOON, |metrics| metrics.value("log_streams_opened_total") > 0);
+    agent.wait_for("it is followed", SOON, |metrics| metrics.value("log_files_opened_total") > 0);
     Engine::docker(&["exec", &name, "touch", "/tmp/go"]);
     let mut expected = Expected::new(8);
     expected.add(&name, Stream::Out, 2..=2);
@@ -180,9 +215,8 @@ fn the_backlog_is_shipped_at_the_first_start_where_asked_for_and_never_again() {
     scene.receiver.inbox.tally(&expected).assert_complete();
 }
 
-#[test]
-fn what_is_printed_while_no_agent_runs_arrives_also_of_containers_that_came_or_went() {
-    let scene = Scene::new("away");
+fn printed_while_no_agent_runs(strategy: Strategy) {
+    let scene = Scene::by(strategy, "away");
     let count = "n=$(($(cat /n 2>/dev/null || echo 0) + 1)); echo $n >/n; printf '%06d o\\n' $n; ";
     // One that goes on, one that stops meanwhile, and one that was stopped at the first start.
     let going = scene.container("going").run("i=1; while [ $i -le 400 ]; do printf '%06d o\\n' $i; i=$((i+1)); usleep 10000; done; exec sleep 1000");
@@ -222,8 +256,17 @@ fn what_is_printed_while_no_agent_runs_arrives_also_of_containers_that_came_or_w
 }
 
 #[test]
-fn a_line_that_was_being_read_when_the_agent_was_killed_arrives_whole() {
-    let scene = Scene::new("held");
+fn what_is_printed_while_no_agent_runs_arrives_also_of_containers_that_came_or_went_by_file() {
+    printed_while_no_agent_runs(Strategy::File);
+}
+
+#[test]
+fn what_is_printed_while_no_agent_runs_arrives_also_of_containers_that_came_or_went_by_api() {
+    printed_while_no_agent_runs(Strategy::Api);
+}
+
+fn a_line_that_was_being_read(strategy: Strategy) {
+    let scene = Scene::by(strategy, "held");
     let half = "head -c 40000 /dev/zero | tr '\\000' y";
     let name = scene.container("a").run(&format!(
         "{half}; i=1; while [ $i -le 50 ]; do printf '%06d e\\n' $i >&2; i=$((i+1)); done; \
@@ -251,6 +294,16 @@ fn a_line_that_was_being_read_when_the_agent_was_killed_arrives_whole() {
 }
 
 #[test]
+fn a_line_that_was_being_read_when_the_agent_was_killed_arrives_whole_by_file() {
+    a_line_that_was_being_read(Strategy::File);
+}
+
+#[test]
+fn a_line_that_was_being_read_when_the_agent_was_killed_arrives_whole_by_api() {
+    a_line_that_was_being_read(Strategy::Api);
+}
+
+#[test]
 fn two_agents_on_one_state_folder_the_second_refuses() {
     let scene = Scene::new("lock");
     let mut first = scene.start();
@@ -267,7 +320,15 @@ fn two_agents_on_one_state_folder_the_second_refuses() {
 
 /// Runs an agent until some lines are there and kept, does `damage`, and runs another.
 fn survives(name: &str, damage: impl FnOnce(&Path), lost_at_most: u64, repeated_at_most: u64) {
-    let scene = Scene::new(name);
+    survives_in(&Scene::new(name), damage, lost_at_most, repeated_at_most);
+}
+
+fn survives_in(
+    scene: &Scene,
+    damage: impl FnOnce(&Path),
+    lost_at_most: u64,
+    repeated_at_most: u64,
+) {
     let agent = scene.start();
     let container = scene.container("a").run(&slowly(2_000, 500));
     let mut expected = Expected::new(100);
@@ -289,24 +350,42 @@ fn survives(name: &str, damage: impl FnOnce(&Path), lost_at_most: u64, repeated_
     assert!(tally.repeated <= repeated_at_most && tally.garbled.is_empty(), "{tally}");
 }
 
-#[test]
-fn f36_a_truncated_checkpoint_costs_no_line() {
+fn a_truncated_checkpoint(strategy: Strategy) {
     let cut = |path: &Path| {
         let text = std::fs::read(path).unwrap();
         std::fs::write(path, &text[..text.len() - 10]).unwrap();
     };
-    survives("truncated", cut, 0, 4_000);
+    survives_in(&Scene::by(strategy, "truncated"), cut, 0, 4_000);
 }
 
 #[test]
-fn f36_a_flipped_bit_in_another_containers_entry_costs_nothing() {
+fn f36_a_truncated_checkpoint_costs_no_line_by_file() {
+    a_truncated_checkpoint(Strategy::File);
+}
+
+#[test]
+fn f36_a_truncated_checkpoint_costs_no_line_by_api() {
+    a_truncated_checkpoint(Strategy::Api);
+}
+
+fn a_flipped_bit(strategy: Strategy) {
     let flip = |path: &Path| {
         let text = std::fs::read_to_string(path).unwrap();
         let extra = "log destination=nowhere container=gone crc=00000000\n";
         let (first, rest) = text.split_once('\n').unwrap();
         std::fs::write(path, format!("{first}\n{extra}{rest}")).unwrap();
     };
-    survives("flipped", flip, 0, 0);
+    survives_in(&Scene::by(strategy, "flipped"), flip, 0, 0);
+}
+
+#[test]
+fn f36_a_flipped_bit_in_another_containers_entry_costs_nothing_by_file() {
+    a_flipped_bit(Strategy::File);
+}
+
+#[test]
+fn f36_a_flipped_bit_in_another_containers_entry_costs_nothing_by_api() {
+    a_flipped_bit(Strategy::Api);
 }
 
 #[test]
@@ -356,10 +435,9 @@ fn positions_of_removed_containers_are_not_kept() {
     assert_eq!(agent.terminate().code, Some(0));
 }
 
-#[test]
-fn a_long_backlog_is_left_alone_when_it_is_settled() {
+fn a_long_backlog(strategy: Strategy) {
     // The agent counts what it passes over of all containers together.
-    let scene = Scene::on(Engine::alone("settled"));
+    let scene = Scene::on(strategy, Engine::alone("settled"));
     let name = scene
         .container("a")
         .run(&format!("{}; exec sleep 1000", printing(Stream::Out, &(1..=20_000), 100)));
@@ -370,7 +448,18 @@ fn a_long_backlog_is_left_alone_when_it_is_settled() {
     agent.wait_for("it is followed", SOON, |metrics| metrics.value("followers") > 0);
     let marker = scene.container("marker").run("echo marker");
     scene.receiver.inbox.wait_lines(&marker, 1, SOON);
-    assert!(agent.metrics().value("pieces_repeated_total") <= 100, "a tail is enough");
+    let repeated = agent.metrics().value("pieces_repeated_total");
+    assert!(repeated <= 100, "a tail is enough, {repeated} pieces came again");
     assert_eq!(agent.terminate().code, Some(0));
     scene.receiver.inbox.tally(&expected).assert_complete();
+}
+
+#[test]
+fn a_long_backlog_is_left_alone_when_it_is_settled_by_file() {
+    a_long_backlog(Strategy::File);
+}
+
+#[test]
+fn a_long_backlog_is_left_alone_when_it_is_settled_by_api() {
+    a_long_backlog(Strategy::Api);
 }

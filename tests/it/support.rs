@@ -1,12 +1,13 @@
 //! What the tests stand on: the agent as a child process, receivers that misbehave by script,
 //! containers that clean up after themselves, a proxy before the engine, an engine whose logs the
-//! test writes, and the count of lines.
+//! test writes, the files of a log, and the count of lines.
 
 pub mod agent;
 pub mod blackhole;
 pub mod certificates;
 pub mod engine;
 pub mod fake_engine;
+pub mod log_files;
 pub mod numbers;
 pub mod proxy;
 pub mod receiver;

@@ -92,7 +92,7 @@ impl Files {
         let Some(at) = position_of(&links, place.file) else { return Ok(None) };
         let link = links.into_iter().nth(at);
         Ok(link.map(|link| {
-            let file = LogFile::new(link, Some(place.file.first));
+            let file = LogFile::new(&link, Some(place.file.first));
             Opened { file, offset: place.look_from }
         }))
     }
@@ -102,7 +102,7 @@ impl Files {
         let links = self.chain()?;
         let mut oldest = None;
         for link in links {
-            let mut file = LogFile::new(link, None);
+            let mut file = LogFile::new(&link, None);
             if let Wanted::Since(since) = wanted
                 && file.first()?.is_some_and(|first| first < since)
             {
@@ -125,11 +125,11 @@ impl Files {
         let Some(at) = links.iter().position(same).or(known) else {
             let Some(link) = links.pop() else { return Ok(Next::Nothing) };
             let next_step = links.is_empty() && took_its_place(file, &link);
-            let next = LogFile::new(link, None);
+            let next = LogFile::new(&link, None);
             return Ok(if next_step { Next::File(next) } else { Next::AfterGap(next) });
         };
         let next = at.checked_sub(1).and_then(|newer| links.into_iter().nth(newer));
-        Ok(next.map_or(Next::Nothing, |link| Next::File(LogFile::new(link, None))))
+        Ok(next.map_or(Next::Nothing, |link| Next::File(LogFile::new(&link, None))))
     }
 
     // Newest first.
@@ -147,9 +147,7 @@ impl Files {
 fn position_of(links: &[Link], id: FileId) -> Option<usize> {
     links.iter().position(|link| {
         (link.inode == id.inode || link.is_compressed)
-            && link.content().is_ok_and(|mut content| {
-                search::first(&mut content).ok().flatten() == Some(id.first)
-            })
+            && search::first(&mut link.content()).ok().flatten() == Some(id.first)
     })
 }
 
@@ -164,8 +162,8 @@ fn took_its_place(file: &LogFile, link: &Link) -> bool {
 }
 
 impl LogFile {
-    fn new(link: Link, first: Option<Timestamp>) -> Self {
-        Self { inode: link.inode, content: link.into_content(), first }
+    fn new(link: &Link, first: Option<Timestamp>) -> Self {
+        Self { inode: link.inode, content: link.content(), first }
     }
 
     /// What it is known by; `None` before its first record was seen.

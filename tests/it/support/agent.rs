@@ -17,6 +17,22 @@ use super::{SOON, check, until};
 /// The host name that the tests' agents put on the wire.
 pub const HOST: &str = "test-host";
 
+/// Where an agent is to read logs that it could read in both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// From the engine's files, as it does by default.
+    File,
+    /// From the engine's streams.
+    Api,
+}
+
+impl Strategy {
+    /// For the names of containers.
+    pub fn name(self) -> &'static str {
+        if self == Self::File { "file" } else { "api" }
+    }
+}
+
 /// Settings of an agent that is yet to be started.
 pub struct Launch {
     command: Command,
@@ -92,6 +108,11 @@ impl Launch {
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// Says where logs are to be read.
+    pub fn strategy(self, strategy: Strategy) -> Self {
+        self.env("DOWNSPOUT_STRATEGY", if strategy == Strategy::File { "auto" } else { "api" })
     }
 
     /// Appends an argument: a route, a flag or a sub-command.
@@ -215,6 +236,24 @@ impl Agent {
         Metrics::parse(&body)
     }
 
+    /// It has read logs from where it should. Other tests' containers may have no files.
+    #[track_caller]
+    pub fn assert_read_by(&self, strategy: Strategy) {
+        let metrics = self.metrics();
+        let [files, refused, streams] =
+            ["log_files_opened_total", "log_files_refused_total", "log_streams_opened_total"]
+                .map(|family| metrics.value(family));
+        let (wanted, unwanted) = match strategy {
+            Strategy::File => (files, refused),
+            Strategy::Api => (streams, files),
+        };
+        assert!(
+            wanted > 0 && unwanted == 0,
+            "{strategy:?}: {files} files and {streams} streams were opened, {refused} files refused \
+             (only root can read the engine's files)"
+        );
+    }
+
     /// Scrapes until `wanted` holds.
     #[track_caller]
     pub fn wait_for(&self, what: &str, bound: Duration, wanted: impl Fn(&Metrics) -> bool) {
@@ -285,6 +324,23 @@ impl Agent {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
         assert!(status.expect("kill exists").success(), "the agent has ended already");
+    }
+
+    /// Does something while the agent stands still.
+    #[track_caller]
+    pub fn frozen(&self, change: impl FnOnce()) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        until("all threads stand still", SOON, || {
+            let states = std::fs::read_dir(&tasks).unwrap().map(|task| {
+                let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+                stat.rsplit_once(") ").unwrap().1.chars().next()
+            });
+            let states: Vec<_> = states.collect();
+            check(states.iter().all(|state| *state == Some('T')), || format!("{states:?}"))
+        });
+        change();
+        self.signal("CONT");
     }
 
     /// Sends SIGTERM and waits for the end, which must come as the shutdown time-out says.

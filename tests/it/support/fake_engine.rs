@@ -3,7 +3,7 @@
 //!
 //! Knows the calls that the agent makes, one thread per connection. Log streams look as the
 //! engine's: one chunk per record, each a header of eight bytes, a stamp, a space and the text,
-//! cut after 16 KiB.
+//! cut after 16 KiB. Where it is asked to, it keeps the same records in files as well.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -12,10 +12,11 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::log_files::LogFiles;
 use super::numbers::{self, Stream};
 
 /// Where the engine cuts a line.
@@ -91,6 +92,8 @@ pub struct FakeEngine {
 
 struct Shared {
     release: Release,
+    root: PathBuf,
+    has_files: bool,
     stop: AtomicBool,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
     requests: Mutex<Vec<String>>,
@@ -100,12 +103,23 @@ struct Shared {
 }
 
 impl FakeEngine {
-    /// Without containers.
+    /// Without containers; logs are to be had through it only.
     pub fn start(release: Release) -> Self {
+        Self::of(release, false)
+    }
+
+    /// The same; logs are in files as well.
+    pub fn with_files(release: Release) -> Self {
+        Self::of(release, true)
+    }
+
+    fn of(release: Release, has_files: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("docker.sock")).unwrap();
         let shared = Arc::new(Shared {
             release,
+            root: directory.path().into(),
+            has_files,
             stop: AtomicBool::new(false),
             containers: Mutex::default(),
             requests: Mutex::default(),
@@ -127,9 +141,12 @@ impl FakeEngine {
     pub fn container(&self, name: &str) -> Arc<Container> {
         let mut containers = self.shared.containers.lock().unwrap();
         let number = containers.len() + 1;
+        // The first twelve digits are the short id.
+        let id = format!("{number:012x}{number:052x}");
+        let folder = self.shared.root.join("containers");
         let container = Arc::new(Container {
-            // The first twelve digits are the short id.
-            id: format!("{number:012x}{number:052x}"),
+            files: self.shared.has_files.then(|| Mutex::new(LogFiles::create(&folder, &id))),
+            id,
             name: name.to_owned(),
             created: now(),
             log: Mutex::new(Log { is_running: true, ..Log::default() }),
@@ -141,6 +158,28 @@ impl FakeEngine {
             self.shared.tell(action, &container);
         }
         container
+    }
+
+    /// A container ends.
+    pub fn end(&self, container: &Container) {
+        container.exit();
+        self.shared.tell("die", container);
+    }
+
+    /// A container that has ended starts again.
+    pub fn start_again(&self, container: &Container) {
+        container.log.lock().unwrap().is_running = true;
+        self.shared.tell("start", container);
+    }
+
+    /// A container ends, and goes with its log.
+    pub fn remove(&self, container: &Container) {
+        self.end(container);
+        self.shared.containers.lock().unwrap().remove(&container.id);
+        if container.files.is_some() {
+            container.files().remove();
+        }
+        self.shared.tell("destroy", container);
     }
 
     /// Every request so far: method and path with query.
@@ -179,6 +218,7 @@ pub struct Container {
     pub name: String,
     created: i64,
     log: Mutex<Log>,
+    files: Option<Mutex<LogFiles>>,
     grown: Condvar,
 }
 
@@ -234,11 +274,21 @@ impl Container {
     /// Appends records as they are, each with stream, stamp and text.
     pub fn append(&self, records: impl Iterator<Item = (Stream, i64, Arc<[u8]>)>) {
         let mut log = self.log.lock().unwrap();
+        let mut files = self.files.as_ref().map(|files| files.lock().unwrap());
         for (stream, nanos, text) in records {
+            if let Some(files) = &mut files {
+                files.print(stream, nanos, &text);
+            }
             log.last = nanos;
             log.records.push_back(Entry { stream, nanos, text });
         }
         self.grown.notify_all();
+    }
+
+    /// Its log's files, to do with them what the engine would not, or what the engine's streams do
+    /// not show. Nothing is printed meanwhile.
+    pub fn files(&self) -> MutexGuard<'_, LogFiles> {
+        self.files.as_ref().expect("an engine with files").lock().unwrap()
     }
 
     /// Ends the streams that follow it now, as a proxy would: without a last chunk. Returns how
@@ -355,7 +405,14 @@ impl Shared {
                     r#"{{"Version":"{version}","ApiVersion":"{api}","MinAPIVersion":"1.12"}}"#
                 ),
             ),
-            ["info"] => json(client, 200, r#"{"Name":"fake","LoggingDriver":"json-file"}"#),
+            ["info"] => json(
+                client,
+                200,
+                &format!(
+                    r#"{{"Name":"fake","LoggingDriver":"json-file","DockerRootDir":"{}"}}"#,
+                    self.root.display()
+                ),
+            ),
             ["events"] => self.events(client, path),
             ["containers", "json"] => json(client, 200, &self.list()),
             ["containers", id, what] => {

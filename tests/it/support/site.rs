@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::agent::{Agent, Launch};
+use super::agent::{Agent, Launch, Strategy};
 use super::engine::Engine;
 use super::numbers::{Expected, Stream, printing};
 use super::receiver::TcpReceiver;
@@ -17,6 +17,7 @@ pub struct Site {
     pub receiver: TcpReceiver,
     /// The test's containers.
     pub engine: Engine,
+    strategy: Option<Strategy>,
 }
 
 impl Site {
@@ -24,6 +25,19 @@ impl Site {
     #[track_caller]
     pub fn new(name: &str) -> Self {
         Self::with(name, |launch| launch)
+    }
+
+    /// An agent that reads logs in this way.
+    #[track_caller]
+    pub fn by(strategy: Strategy, name: &str) -> Self {
+        Self::by_on(strategy, Engine::new(&format!("{name}-{}", strategy.name())))
+    }
+
+    /// The same for containers of this engine.
+    #[track_caller]
+    pub fn by_on(strategy: Strategy, engine: Engine) -> Self {
+        let site = Self::on(engine, |launch| launch.strategy(strategy));
+        Self { strategy: Some(strategy), ..site }
     }
 
     /// An agent with further settings.
@@ -37,13 +51,16 @@ impl Site {
     pub fn on(engine: Engine, settings: impl FnOnce(Launch) -> Launch) -> Self {
         let receiver = TcpReceiver::start();
         let agent = settings(Launch::new()).arg(receiver.route()).ready();
-        Self { agent, receiver, engine }
+        Self { agent, receiver, engine, strategy: None }
     }
 
     /// Every expected line arrives once and in order, and no other; the agent ends well.
     #[track_caller]
     pub fn assert_all_arrive(self, expected: &Expected) {
         self.receiver.inbox.wait_complete(expected, 2 * SOON);
+        if let Some(strategy) = self.strategy {
+            self.agent.assert_read_by(strategy);
+        }
         let ended = self.agent.terminate();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         self.receiver.inbox.tally(expected).assert_complete();

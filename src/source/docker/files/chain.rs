@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Content;
@@ -15,7 +16,7 @@ pub(super) struct Link {
     pub(super) is_compressed: bool,
     /// When it was created, where the file system tells.
     pub(super) created: Option<SystemTime>,
-    file: File,
+    file: Arc<File>,
 }
 
 impl Link {
@@ -26,16 +27,12 @@ impl Link {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let created = metadata.created().ok();
-        Ok(Self { inode: metadata.ino(), is_compressed, created, file })
+        Ok(Self { inode: metadata.ino(), is_compressed, created, file: Arc::new(file) })
     }
 
-    /// Its content, beside this.
-    pub(super) fn content(&self) -> io::Result<Content> {
-        Ok(Content::new(self.file.try_clone()?, self.is_compressed))
-    }
-
-    pub(super) fn into_content(self) -> Content {
-        Content::new(self.file, self.is_compressed)
+    /// Its content, to be read by itself.
+    pub(super) fn content(&self) -> Content {
+        Content::new(self.file.clone(), self.is_compressed)
     }
 }
 

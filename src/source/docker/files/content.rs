@@ -1,7 +1,7 @@
 //! The bytes of one file of a log, compressed or not, by their place in the uncompressed log.
 
 use std::fs::{File, Metadata};
-use std::io::{self, IoSliceMut, Read, Seek};
+use std::io::{self, IoSliceMut, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -28,19 +28,34 @@ pub(in crate::source::docker) enum Content {
 /// A compressed file can only be read forwards.
 #[derive(Debug)]
 pub(in crate::source::docker) struct Compressed {
-    decoder: GzDecoder<File>,
+    decoder: GzDecoder<Onward>,
     /// What was decompressed and may be asked for again.
     ahead: Vec<u8>,
     /// Where in the log `ahead` begins.
     from: u64,
 }
 
+/// A file from its beginning on, whoever else reads it.
+#[derive(Debug)]
+struct Onward {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Read for Onward {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
 impl Content {
-    pub(super) fn new(file: File, is_compressed: bool) -> Self {
+    pub(super) fn new(file: Arc<File>, is_compressed: bool) -> Self {
         if is_compressed {
             Self::Compressed(Box::new(Compressed::new(file)))
         } else {
-            Self::Plain(Arc::new(file))
+            Self::Plain(file)
         }
     }
 
@@ -92,17 +107,18 @@ impl Content {
     }
 
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
-        match self {
-            Self::Plain(file) => file.metadata(),
-            Self::Compressed(compressed) => compressed.decoder.get_ref().metadata(),
-        }
+        self.file().metadata()
     }
 
     /// Its descriptor.
     pub(in crate::source::docker) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file().as_fd()
+    }
+
+    fn file(&self) -> &Arc<File> {
         match self {
-            Self::Plain(file) => file.as_fd(),
-            Self::Compressed(compressed) => compressed.decoder.get_ref().as_fd(),
+            Self::Plain(file) => file,
+            Self::Compressed(compressed) => &compressed.decoder.get_ref().file,
         }
     }
 }
@@ -112,13 +128,14 @@ fn has_line_end(bytes: Option<&[u8]>) -> bool {
 }
 
 impl Compressed {
-    fn new(file: File) -> Self {
-        Self { decoder: GzDecoder::new(file), ahead: Vec::new(), from: 0 }
+    fn new(file: Arc<File>) -> Self {
+        let decoder = GzDecoder::new(Onward { file, offset: 0 });
+        Self { decoder, ahead: Vec::new(), from: 0 }
     }
 
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         if offset < self.from {
-            self.begin_again()?;
+            *self = Self::new(self.decoder.get_ref().file.clone());
         }
         self.skip_to(offset)?;
         let missing = buffer.len().saturating_sub(self.ahead.len());
@@ -128,13 +145,6 @@ impl Compressed {
             *place = *byte;
         }
         Ok(length)
-    }
-
-    fn begin_again(&mut self) -> io::Result<()> {
-        let mut file = self.decoder.get_ref().try_clone()?;
-        file.rewind()?;
-        *self = Self::new(file);
-        Ok(())
     }
 
     fn skip_to(&mut self, offset: u64) -> io::Result<()> {

@@ -20,6 +20,8 @@ use crate::source::docker::position::Admission;
 const READ_BYTES: usize = 128 * 1024;
 /// First and longest pause while the file that comes next is not there yet.
 const NEXT_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(1));
+/// A container that ended, as events say, is asked about this often until the engine says so too.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// One buffer per worker thread serves all files, for it is empty again before a read ends.
@@ -187,8 +189,11 @@ impl Follower {
             reader.is_caught_up();
             // Whatever was to be read again has come again.
             self.lane.ended();
-            if !running && Box::pin(self.tracked.has_stopped(&self.shared)).await {
-                return Ok(Some(End::Stopped));
+            if !running {
+                if Box::pin(self.tracked.has_stopped(&self.shared)).await {
+                    return Ok(Some(End::Stopped));
+                }
+                pause = Some(ASK_EVERY);
             }
         }
         self.change(reader, pause).await;
