@@ -66,6 +66,18 @@ pub(super) fn engine(settings: &Settings) -> Result<Engine, String> {
     Engine::new(settings.endpoint.clone(), forced).map_err(|error| error.to_string())
 }
 
+fn say_strategy(containers: &Path) {
+    let folder = containers.display();
+    match std::fs::read_dir(containers) {
+        Ok(_) => tracing::info!(%folder, "logs of the json-file driver are read from their files"),
+        Err(error) => tracing::info!(
+            %folder, %error,
+            "all logs are asked of Docker, which costs it much more than their files would: mount \
+             its folder of containers there, read-only, or set DOWNSPOUT_CONTAINERS_DIR"
+        ),
+    }
+}
+
 struct Discovery {
     shared: Arc<Shared>,
     feed: Feed,
@@ -146,10 +158,14 @@ impl Discovery {
         }
         let root = info.root.as_deref().unwrap_or(DEFAULT_ROOT);
         let engines = || Path::new(root).join("containers");
-        self.containers_dir.send_replace(match &self.shared.settings.strategy {
+        let containers_dir = match &self.shared.settings.strategy {
             Strategy::Auto { containers_dir } => containers_dir.clone().or_else(|| Some(engines())),
             Strategy::Api => None,
-        });
+        };
+        if let Some(folder) = &containers_dir {
+            say_strategy(folder);
+        }
+        self.containers_dir.send_replace(containers_dir);
         tracing::info!(
             engine = %info.version, api = %info.api, host = %self.host,
             endpoint = %self.shared.engine.endpoint(), "connected to Docker"
