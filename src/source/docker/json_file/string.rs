@@ -27,8 +27,9 @@ pub(super) fn decode(bytes: &mut [u8], start: usize) -> Result<(Range<usize>, us
     }
 }
 
-// The same with the place of the first escape. The text is moved so far ahead that a word which
-// is written whole, and not all of it text, ends before the next byte to be read.
+// The same with the place of the first escape. The text is moved so far ahead that a word can be
+// written whole: it ends before the next byte to be read, from the first escape on with one byte
+// between them.
 fn unescape(bytes: &mut [u8], start: usize, first: usize) -> Result<(Range<usize>, usize), usize> {
     let begin = start.saturating_sub(WORD_BYTES);
     bytes.copy_within(start..first, begin);
@@ -36,10 +37,8 @@ fn unescape(bytes: &mut [u8], start: usize, first: usize) -> Result<(Range<usize
     loop {
         let word = *bytes.get(read..).and_then(<[u8]>::first_chunk).ok_or(read)?;
         let plain = plain_bytes(u64::from_le_bytes(word));
-        if plain > 0 {
-            put(bytes, write, word);
-            (read, write) = (read + plain, write + plain);
-        }
+        put(bytes, write, word);
+        (read, write) = (read + plain, write + plain);
         if plain == WORD_BYTES {
             continue;
         }
