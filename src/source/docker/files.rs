@@ -61,8 +61,11 @@ pub(super) struct Opened {
 /// What comes after a file.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Nothing yet: it is still the one that is written, or the next is not there yet.
+    /// Nothing: it is still the one that is written.
     Nothing,
+    /// A file that nothing was written to yet. The engine does that at once; as long as it has
+    /// not, it was not the engine who renamed this one, and it may still write to it.
+    Empty,
     /// The next one.
     File(LogFile),
     /// This one, and there may have been others between.
@@ -86,15 +89,15 @@ impl Files {
         Ok((metadata.ino(), metadata.len()))
     }
 
-    /// The file of `place`, if it is still there.
+    /// The file of `place`, if it is still there and as it was.
     pub(super) fn at(&self, place: FilePlace) -> io::Result<Option<Opened>> {
         let links = self.chain()?;
-        let Some(at) = position_of(&links, place.file) else { return Ok(None) };
-        let link = links.into_iter().nth(at);
-        Ok(link.map(|link| {
-            let file = LogFile::new(&link, Some(place.file.first));
-            Opened { file, offset: place.look_from }
-        }))
+        let Some(link) = same_file(&links, place.file).and_then(|at| links.get(at)) else {
+            return Ok(None);
+        };
+        let mut file = LogFile::new(link, Some(place.file.first));
+        let is_as_it_was = file.has_line_end(place.offset)?;
+        Ok(is_as_it_was.then_some(Opened { file, offset: place.look_from }))
     }
 
     /// Where to begin for `wanted`.
@@ -114,22 +117,30 @@ impl Files {
         oldest.map(|file| Opened { file, offset: 0 }).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// What comes after `file`, which was read to its end.
+    /// What comes after `file`, which was read to its end. An error of kind `InvalidData` if that
+    /// is not certain.
     pub(super) fn after(&self, file: &LogFile) -> io::Result<Next> {
         if self.written()?.0 == file.inode {
             return Ok(Next::Nothing);
         }
-        let mut links = self.chain()?;
-        let same = |link: &Link| link.inode == file.inode;
-        let known = file.id().and_then(|id| position_of(&links, id));
-        let Some(at) = links.iter().position(same).or(known) else {
-            let Some(link) = links.pop() else { return Ok(Next::Nothing) };
-            let next_step = links.is_empty() && took_its_place(file, &link);
-            let next = LogFile::new(&link, None);
-            return Ok(if next_step { Next::File(next) } else { Next::AfterGap(next) });
+        let links = self.chain()?;
+        let same = links.iter().position(|link| link.inode == file.inode);
+        let same = match (same, file.id()) {
+            (None, Some(id)) => same_first(&links, id)?,
+            _ => same,
         };
-        let next = at.checked_sub(1).and_then(|newer| links.into_iter().nth(newer));
-        Ok(next.map_or(Next::Nothing, |link| Next::File(LogFile::new(&link, None))))
+        let (next, gap) = match same {
+            Some(at) => (at.checked_sub(1).and_then(|newer| links.get(newer)), false),
+            None => (links.last(), links.len() > 1),
+        };
+        let Some(next) = next else { return Ok(Next::Nothing) };
+        let gap = gap || same.is_none() && !took_its_place(file, next)?;
+        let next = LogFile::new(next, None);
+        Ok(match next.content.length()? {
+            Some(0) => Next::Empty,
+            _ if gap => Next::AfterGap(next),
+            _ => Next::File(next),
+        })
     }
 
     // Newest first.
@@ -143,22 +154,36 @@ impl Files {
     }
 }
 
-// By inode, or by the first stamp where it was compressed since.
-fn position_of(links: &[Link], id: FileId) -> Option<usize> {
-    links.iter().position(|link| {
-        (link.inode == id.inode || link.is_compressed)
-            && search::first(&mut link.content()).ok().flatten() == Some(id.first)
-    })
+// By its first stamp: an inode may be another file's by now.
+fn same_file(links: &[Link], id: FileId) -> Option<usize> {
+    let is_same = |link: &Link| link.inode == id.inode && link.begins_with(id.first);
+    links.iter().position(is_same).or_else(|| same_first(links, id).ok().flatten())
 }
 
-// Whether `link` was created when `file` was removed.
-fn took_its_place(file: &LogFile, link: &Link) -> bool {
-    let Ok(removed) = file.content.metadata() else { return false };
-    let Some(created) = link.created else { return false };
+// The file that was compressed since. Several may begin with pieces of one long line, which share
+// a stamp: then it is not certain.
+fn same_first(links: &[Link], id: FileId) -> io::Result<Option<usize>> {
+    let is_same = |link: &&Link| link.is_compressed && link.begins_with(id.first);
+    let mut found = links.iter().enumerate().filter(|(_, link)| is_same(link));
+    match (found.next(), found.next()) {
+        (Some(_), Some(_)) => Err(io::ErrorKind::InvalidData.into()),
+        (one, _) => Ok(one.map(|(at, _)| at)),
+    }
+}
+
+// Whether the engine created `link` when it removed `file`, which was the only one. What somebody
+// put there instead has records of `file`, if it is not empty.
+fn took_its_place(file: &LogFile, link: &Link) -> io::Result<bool> {
+    let removed = file.content.metadata()?;
+    let Some(created) = link.created else { return Ok(false) };
     let seconds = Duration::from_secs(removed.ctime().unsigned_abs());
     let changed = seconds + Duration::from_nanos(removed.ctime_nsec().unsigned_abs());
     let at = created.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    at.abs_diff(changed) <= SAME_STEP
+    Ok(at.abs_diff(changed) <= SAME_STEP
+        && match search::first(&mut link.content())? {
+            Some(first) => !search::holds(&mut file.content.again(), first)?,
+            None => true,
+        })
 }
 
 impl LogFile {
@@ -187,6 +212,16 @@ impl LogFile {
     /// From where on all of it is later than what was there when `written` was.
     pub(super) fn new_from(&self, (inode, length): (u64, u64)) -> u64 {
         if inode == self.inode { length } else { u64::MAX }
+    }
+
+    // Whether a line ends at `offset`; one that was truncated, and has grown since, has none there.
+    fn has_line_end(&mut self, offset: u64) -> io::Result<bool> {
+        let Some(last) = offset.checked_sub(1).filter(|_| self.content.is_plain()) else {
+            return Ok(true);
+        };
+        let mut byte = [0];
+        self.content.read_at(&mut byte, last)?;
+        Ok(byte == *b"\n")
     }
 
     /// Its content was replaced.

@@ -180,11 +180,16 @@ impl Position {
     /// A new stream starts: counting of equal stamps starts over.
     pub(super) fn reopened(&mut self, now: Timestamp) {
         self.first = None;
+        self.began_again();
+        self.seeking = [Stream::Stdout, Stream::Stderr]
+            .map(|stream| self.taken.mark(stream).is_some_and(|taken| taken.time > now));
+    }
+
+    /// Records come that may have come before: counting of equal stamps starts over.
+    pub(super) fn began_again(&mut self) {
         self.run = [None, None];
         self.print = [None, None];
         self.found = [false, false];
-        self.seeking = [Stream::Stdout, Stream::Stderr]
-            .map(|stream| self.taken.mark(stream).is_some_and(|taken| taken.time > now));
     }
 
     /// Decides on a record, and takes it if it is new.

@@ -1,4 +1,4 @@
-//! The files of a log in their order, as the folder shows them. Never reads what is in them.
+//! The files of a log in their order, as the folder shows them. Never looks for a place in them.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Content;
+use super::{Content, search};
+use crate::record::Timestamp;
 
 /// One file of a log, open.
 #[derive(Debug)]
@@ -28,6 +29,11 @@ impl Link {
         }
         let created = metadata.created().ok();
         Ok(Self { inode: metadata.ino(), is_compressed, created, file: Arc::new(file) })
+    }
+
+    /// Whether this is the stamp of its first record; false as well if it cannot be read.
+    pub(super) fn begins_with(&self, time: Timestamp) -> bool {
+        search::first(&mut self.content()).is_ok_and(|first| first == Some(time))
     }
 
     /// Its content, to be read by itself.

@@ -71,23 +71,28 @@ impl Content {
         }
     }
 
-    /// The same without waiting for the disk, unless the page cache ends before the first line
-    /// end does. An error of kind `WouldBlock` if nothing is there.
+    /// The same without waiting for the disk: an error of kind `WouldBlock` if the page cache ends
+    /// before the first line end behind `known` bytes does, and the file does not.
     pub(in crate::source::docker) fn read_now(
         &mut self,
         buffer: &mut [u8],
         offset: u64,
+        known: usize,
     ) -> io::Result<usize> {
-        if let Self::Plain(file) = self {
-            let slices = &mut [IoSliceMut::new(buffer)];
-            match rustix::io::preadv2(&*file, slices, offset, ReadWriteFlags::NOWAIT) {
-                Ok(read) if has_line_end(buffer.get(..read)) => return Ok(read),
-                // Some file systems do not know how.
-                Ok(_) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-                Err(error) => return Err(error.into()),
+        let Self::Plain(file) = self else { return self.read_at(buffer, offset) };
+        let slices = &mut [IoSliceMut::new(buffer)];
+        match rustix::io::preadv2(&*file, slices, offset, ReadWriteFlags::NOWAIT) {
+            Ok(read)
+                if has_line_end(buffer.get(known..read))
+                    || offset + read as u64 >= file.metadata()?.len() =>
+            {
+                Ok(read)
             }
+            Ok(_) => Err(io::ErrorKind::WouldBlock.into()),
+            // Some file systems do not know how.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.read_at(buffer, offset),
+            Err(error) => Err(error.into()),
         }
-        self.read_at(buffer, offset)
     }
 
     /// Brings what is at `offset` from the disk, beside the workers.
@@ -110,9 +115,19 @@ impl Content {
         self.file().metadata()
     }
 
+    /// Whether it is as it was written, and may grow.
+    pub(in crate::source::docker) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
     /// Its descriptor.
     pub(in crate::source::docker) fn descriptor(&self) -> BorrowedFd<'_> {
         self.file().as_fd()
+    }
+
+    /// The same file, to be read by itself.
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.file().clone(), !self.is_plain())
     }
 
     fn file(&self) -> &Arc<File> {

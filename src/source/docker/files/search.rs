@@ -34,6 +34,17 @@ pub(super) fn since(content: &mut Content, since: Timestamp) -> io::Result<u64> 
     Ok(older)
 }
 
+/// Whether there is a record of this stamp.
+pub(super) fn holds(content: &mut Content, time: Timestamp) -> io::Result<bool> {
+    let start = since(content, time)?;
+    let mut record = record_at(content, start)?;
+    while let Some(Record { start, .. }) = record.filter(|record| record.time < time) {
+        record = record_after(content, start)?;
+    }
+    Ok(record.is_some_and(|record| record.time == time))
+}
+
+#[derive(Clone, Copy)]
 struct Record {
     start: u64,
     time: Timestamp,

@@ -1,6 +1,8 @@
 //! Reads a log from its files: from where the position says, over rotations, until the container
 //! is gone or the files cannot be trusted. Then the engine is asked, from the same position.
 
+mod reader;
+
 use std::cell::Cell;
 use std::io;
 use std::time::Duration;
@@ -11,42 +13,17 @@ use super::{End, Follower};
 use crate::assemble::Piece;
 use crate::record::{FilePlace, Loss, LossReason, Place, Span, Timestamp};
 use crate::shutdown;
-use crate::source::docker::changes::Watch;
 use crate::source::docker::files::{Files, LogFile, MOST_RECORD_BYTES, Next, Opened, Wanted};
-use crate::source::docker::json_file::{Decoded, Decoder};
+use crate::source::docker::json_file::Decoded;
 use crate::source::docker::position::Admission;
+use reader::{READ_BYTES, Reader};
 
-/// The most that one read takes, in bytes; enlarged for a record that is longer.
-const READ_BYTES: usize = 128 * 1024;
-/// First and longest pause while the file that comes next is not there yet.
-const NEXT_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(1));
 /// A container that ended, as events say, is asked about this often until the engine says so too.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// One buffer per worker thread serves all files, for it is empty again before a read ends.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Where one follower is in the files of a log.
-struct Reader {
-    files: Files,
-    file: LogFile,
-    watch: Watch,
-    decoder: Decoder,
-    offset: u64,
-    /// From this byte of the file on nothing was taken; before it the stamps tell.
-    new_from: u64,
-    /// A record from there on has come.
-    is_exact: bool,
-    /// The file that was written when the log was opened, and its length: up to there the stamps
-    /// tell, if the place was found by its stamp.
-    opened_at: Option<(u64, u64)>,
-    /// The next record may lie behind a gap.
-    check_gap: bool,
-    /// Bytes that one read takes at most.
-    room: usize,
-    pause: Duration,
 }
 
 /// What a read brought.
@@ -104,19 +81,8 @@ impl Follower {
             _ => file.new_from(written),
         };
         let watch = self.shared.changes.watch(file.content.descriptor(), files.path());
-        Ok(Reader {
-            watch,
-            decoder: Decoder::default(),
-            offset,
-            new_from,
-            is_exact: false,
-            opened_at: (!all_is_new && !is_exact).then_some(written),
-            check_gap: !all_is_new && !is_exact,
-            room: READ_BYTES,
-            pause: NEXT_PAUSE.0,
-            files,
-            file,
-        })
+        let opened_at = (!all_is_new && !is_exact).then_some(written);
+        Ok(Reader::new(files, (file, offset), watch, new_from, opened_at))
     }
 
     async fn read_on(&mut self, reader: &mut Reader) -> io::Result<End> {
@@ -127,10 +93,10 @@ impl Follower {
                 let seen = self.seen.borrow_and_update();
                 (seen.gone, seen.running)
             };
-            let step = match self.read_file(reader) {
+            let step = match self.read_file(reader, false) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     reader.file.content.fetch(reader.offset).await?;
-                    Step::More
+                    self.read_file(reader, true)?
                 }
                 step => step?,
             };
@@ -139,7 +105,7 @@ impl Follower {
                 Step::More => tokio::task::yield_now().await,
                 Step::Terminal => Box::pin(self.learn_of_terminal()).await,
                 Step::Short | Step::Nothing => {
-                    if reader.has_more(matches!(step, Step::Short))? {
+                    if self.has_more(reader, matches!(step, Step::Short))? {
                         continue;
                     }
                     if let Some(end) = self.at_end(reader, gone, running).await? {
@@ -148,6 +114,16 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// Whether to read again at once, after records (`taken`) or none.
+    fn has_more(&mut self, reader: &mut Reader, taken: bool) -> io::Result<bool> {
+        let Some(length) = reader.file.content.length()? else { return Ok(taken) };
+        if length < reader.offset {
+            self.begin_again(reader);
+            return Ok(true);
+        }
+        Ok(taken && length > reader.offset)
     }
 
     /// Waits for a change of the file or the container.
@@ -169,15 +145,13 @@ impl Follower {
         running: bool,
     ) -> io::Result<Option<End>> {
         let mut pause = None;
-        if reader.watch.take_moved() || reader.pause > NEXT_PAUSE.0 {
+        if reader.is_moved() {
             match reader.files.after(&reader.file) {
-                Ok(Next::Nothing) => reader.pause = NEXT_PAUSE.0,
+                Ok(Next::Empty) if running => pause = Some(reader.next_pause()),
+                Ok(Next::Nothing | Next::Empty) => reader.is_in_place(),
                 Ok(Next::File(next)) => return self.go_on(reader, next, false).map(|()| None),
                 Ok(Next::AfterGap(next)) => return self.go_on(reader, next, true).map(|()| None),
-                Err(error) if is_passing(&error) && !gone => {
-                    pause = Some(reader.pause);
-                    reader.pause = (reader.pause * 2).min(NEXT_PAUSE.1);
-                }
+                Err(error) if is_passing(&error) && !gone => pause = Some(reader.next_pause()),
                 Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -201,14 +175,26 @@ impl Follower {
     }
 
     fn go_on(&mut self, reader: &mut Reader, next: LogFile, gap: bool) -> io::Result<()> {
-        let torn =
-            reader.file.content.length()?.map_or(0, |length| length.saturating_sub(reader.offset));
-        self.shared.metrics.bytes_garbled.inc_by(torn);
+        let read = reader.offset + reader.torn;
+        if reader.file.content.length()?.is_some_and(|length| length != read) {
+            // Written after the last look at it, and before it got its new name.
+            return Ok(());
+        }
+        self.shared.metrics.bytes_garbled.inc_by(reader.torn);
         self.shared.metrics.files_opened.inc();
         self.assembler.file_ended();
-        reader.watch = self.shared.changes.watch(next.content.descriptor(), reader.files.path());
-        reader.go_on(next, gap);
+        if gap {
+            self.position.began_again();
+        }
+        let watch = self.shared.changes.watch(next.content.descriptor(), reader.files.path());
+        reader.go_on(next, watch, gap);
         Ok(())
+    }
+
+    fn begin_again(&mut self, reader: &mut Reader) {
+        self.position.began_again();
+        self.assembler.file_ended();
+        reader.begin_again();
     }
 
     async fn learn_of_terminal(&mut self) {
@@ -218,17 +204,33 @@ impl Follower {
         }
     }
 
-    /// One read: decodes, admits and assembles what is there.
-    fn read_file(&mut self, reader: &mut Reader) -> io::Result<Step> {
+    /// One read: decodes, admits and assembles what is there. Unless it is `fetched`, an error of
+    /// kind `WouldBlock` says that it has to be brought from the disk.
+    fn read_file(&mut self, reader: &mut Reader, fetched: bool) -> io::Result<Step> {
         let mut scratch = SCRATCH.take();
         if scratch.len() < reader.room {
             scratch.resize(reader.room, 0);
         }
         let buffer = scratch.get_mut(..reader.room).unwrap_or_default();
-        let step = match reader.file.content.read_now(buffer, reader.offset) {
+        let seam = reader.seam_bytes();
+        let (content, from) = (&mut reader.file.content, reader.offset - seam as u64);
+        let read = if fetched {
+            content.read_at(buffer, from)
+        } else {
+            content.read_now(buffer, from, seam)
+        };
+        let step = match read {
             Ok(read) => {
                 let is_full = read == buffer.len();
-                Ok(self.take(reader, buffer.get_mut(..read).unwrap_or_default(), is_full))
+                match buffer.get_mut(..read).and_then(|bytes| bytes.split_at_mut_checked(seam)) {
+                    Some((before, bytes)) if reader.is_seamless(before) => {
+                        Ok(self.take(reader, bytes, is_full))
+                    }
+                    _ => {
+                        self.begin_again(reader);
+                        Ok(Step::More)
+                    }
+                }
             }
             Err(error) => Err(error),
         };
@@ -239,11 +241,19 @@ impl Follower {
     }
 
     fn take(&mut self, reader: &mut Reader, bytes: &mut [u8], is_full: bool) -> Step {
-        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
+        let hole = memchr::memchr(0, bytes);
+        let whole = bytes.get(..hole.unwrap_or(bytes.len())).unwrap_or_default();
+        let whole = memchr::memrchr(b'\n', whole).map_or(0, |at| at + 1);
         let Some(lines) = bytes.get_mut(..whole).filter(|lines| !lines.is_empty()) else {
-            return if is_full { self.enlarge(reader) } else { Step::Nothing };
+            reader.torn = bytes.len() as u64;
+            return match hole {
+                Some(hole) => self.take_hole(reader, bytes, hole, is_full),
+                None if is_full => self.enlarge(reader),
+                None => Step::Nothing,
+            };
         };
         reader.room = READ_BYTES;
+        reader.keep_seam(lines);
         let taken = self.take_lines(reader, lines);
         reader.offset += taken as u64;
         if let Some(file) = reader.file.id() {
@@ -268,7 +278,9 @@ impl Follower {
         let (mut at, mut stopped) = (0, false);
         decoder.push(lines, |decoded| match decoded {
             _ if stopped => {}
-            Decoded::Record { text, .. } if terminal.is_none() && text.ends_with(b"\r\n") => {
+            Decoded::Record { stream, text, .. }
+                if terminal.is_none() && may_be_terminal(text, assembler.open_since(stream)) =>
+            {
                 stopped = true;
             }
             Decoded::Record { stream, time, text, end } => {
@@ -314,55 +326,31 @@ impl Follower {
             reader.room = MOST_RECORD_BYTES;
         } else {
             self.shared.metrics.bytes_garbled.inc_by(reader.room as u64);
-            reader.offset += reader.room as u64;
+            reader.pass_over(reader.room);
         }
         Step::More
     }
+
+    /// Zeros stand where a file was truncated under its writer, or where a disk lost something.
+    fn take_hole(&self, reader: &mut Reader, bytes: &[u8], hole: usize, is_full: bool) -> Step {
+        let zeros = bytes.get(hole..).unwrap_or_default().iter().position(|byte| *byte != 0);
+        if zeros.is_none() && !is_full {
+            return Step::Nothing;
+        }
+        let passed = zeros.map_or(bytes.len(), |zeros| hole + zeros);
+        self.shared.metrics.bytes_garbled.inc_by(passed as u64);
+        reader.pass_over(passed);
+        reader.doubt();
+        Step::More
+    }
+}
+
+// Whether a terminal may have ended a line here with CR LF, of which the LF may come by itself.
+fn may_be_terminal(text: &[u8], open: Option<Timestamp>) -> bool {
+    text.strip_suffix(b"\n").unwrap_or(text).ends_with(b"\r") || text == b"\n" && open.is_some()
 }
 
 // The engine is about to put something there, or to remove everything.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ResourceBusy)
-}
-
-impl Reader {
-    /// Whether to read again at once, after records (`taken`) or none. Begins again if the file
-    /// was truncated.
-    fn has_more(&mut self, taken: bool) -> io::Result<bool> {
-        let Some(length) = self.file.content.length()? else { return Ok(taken) };
-        if length < self.offset {
-            self.begin_again();
-            return Ok(true);
-        }
-        Ok(taken && length > self.offset)
-    }
-
-    fn go_on(&mut self, next: LogFile, gap: bool) {
-        self.offset = 0;
-        self.pause = NEXT_PAUSE.0;
-        self.check_gap |= gap;
-        self.new_from = match self.opened_at {
-            _ if gap => u64::MAX,
-            Some(written) => next.new_from(written),
-            None => 0,
-        };
-        self.is_exact &= self.new_from == 0;
-        self.file = next;
-    }
-
-    /// The file was truncated: what is in it is another log, or the rest of this one.
-    fn begin_again(&mut self) {
-        self.file.begin_again();
-        self.offset = 0;
-        self.new_from = u64::MAX;
-        self.is_exact = false;
-        self.check_gap = true;
-    }
-
-    /// Nothing behind the end was taken.
-    fn is_caught_up(&mut self) {
-        self.new_from = self.new_from.min(self.offset);
-        self.opened_at = None;
-        self.check_gap = false;
-    }
 }
