@@ -17,7 +17,10 @@ use downspout::encode::{Cache, Encoder, Terminal, plan};
 use downspout::options::Options;
 use downspout::output::Carriage;
 use downspout::record;
-use downspout::record::{Chunk, ChunkBuilder, Container, Mark, Place, Stream, Timestamp};
+use downspout::record::{
+    Chunk, ChunkBuilder, Container, Mark, Place, Span, StampReader, Stream, Timestamp,
+};
+use downspout::source::docker::json_file;
 
 // The decoders are no part of the library's surface, so their files are compiled in here.
 #[expect(dead_code, unreachable_pub, reason = "a bench uses a part of it")]
@@ -60,7 +63,11 @@ fn chunk(lines: usize) -> Chunk {
     for (time, _) in (TIME..).step_by(7_300).zip(0..lines) {
         let time = Timestamp::from_nanos(time);
         let mark = Mark { time, pieces: 1 };
-        builder.push(&text, b"", Place { time, stream: Stream::Stdout, mark });
+        builder.push(
+            &text,
+            b"",
+            Place { time, stream: Stream::Stdout, mark, span: Span::default() },
+        );
     }
     builder.take(&container()).unwrap()
 }
@@ -116,7 +123,10 @@ fn assemble(criterion: &mut Criterion) {
                 for text in black_box(&pieces) {
                     let time = Timestamp::from_nanos(TIME);
                     let mark = Mark { time, pieces: 1 };
-                    let piece = Piece { place: Place { time, stream: Stream::Stdout, mark }, text };
+                    let piece = Piece {
+                        place: Place { time, stream: Stream::Stdout, mark, span: Span::default() },
+                        text,
+                    };
                     assembler.piece(piece, &mut builder);
                 }
                 builder.take(&container)
@@ -181,6 +191,51 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn json_file(criterion: &mut Criterion) {
+    let plain = "x".repeat(LINE_BYTES) + "\\n";
+    let quoted = String::from_utf8(text()).unwrap().replace('"', "\\\"") + "\\n";
+    let object = r#"{\"level\":\"info\",\"path\":\"/cart/17\",\"status\":200,\"bytes\":5316}"#;
+    let object = object.repeat(2) + "\\n";
+    let record = |text: &str, attributes: &str, stamp: &str| {
+        format!("{{\"log\":\"{text}\",\"stream\":\"stdout\",{attributes}\"time\":\"{stamp}\"}}\n")
+    };
+    let stamp = str::from_utf8(STAMP).unwrap();
+    let attributes = r#""attrs":{"com.example.team":"checkout"},"#;
+    let mut group = criterion.benchmark_group("json file");
+    for (name, record) in [
+        ("plain line", record(&plain, "", stamp)),
+        ("short fraction", record(&plain, "", "2026-11-22T22:40:06.06372043Z")),
+        ("attributes", record(&plain, attributes, stamp)),
+        ("quotes", record(&quoted, "", stamp)),
+        ("objects", record(&object, "", stamp)),
+        ("16 KiB piece", record(&"x".repeat(PIECE_BYTES), "", stamp)),
+        (
+            "other order",
+            format!("{{\"time\":\"{stamp}\",\"stream\":\"stdout\",\"log\":\"{plain}\"}}\n"),
+        ),
+    ] {
+        let records = (READ_BYTES / record.len()).max(1);
+        let lines = record.repeat(records).into_bytes();
+        // Decoding overwrites its buffer, so each round has a fresh one: copying is in the figure.
+        let mut buffer = lines.clone();
+        let mut decoder = json_file::Decoder::default();
+        group.throughput(Throughput::Elements(records as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                buffer.copy_from_slice(&lines);
+                let mut bytes = 0;
+                decoder.push(black_box(&mut buffer), |decoded| {
+                    if let json_file::Decoded::Record { text, .. } = decoded {
+                        bytes += text.len();
+                    }
+                });
+                bytes
+            });
+        });
+    }
+    group.finish();
+}
+
 fn timestamp(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("timestamp");
     group.throughput(Throughput::Elements(1));
@@ -189,8 +244,12 @@ fn timestamp(criterion: &mut Criterion) {
             bencher.iter(|| Timestamp::parse(black_box(stamp)));
         });
     }
+    group.bench_function("parse within a second", |bencher| {
+        let mut stamps = StampReader::default();
+        bencher.iter(|| stamps.parse(black_box(STAMP)));
+    });
     group.finish();
 }
 
-criterion_group!(benches, encode, assemble, decode, timestamp);
+criterion_group!(benches, encode, assemble, decode, json_file, timestamp);
 criterion_main!(benches);

@@ -225,8 +225,11 @@ fn docker(draft: &Draft, env: &dyn Env) -> Result<docker::Settings, Problem> {
         overflow: draft.overflow.unwrap_or(Overflow::DropOldest),
         probe_after: draft.probe_after,
         follow_shipped: draft.follow_shipped,
-        files: draft.files,
-        containers_dir: draft.containers_dir.clone(),
+        strategy: if draft.files {
+            docker::Strategy::Auto { containers_dir: draft.containers_dir.clone() }
+        } else {
+            docker::Strategy::Api
+        },
     })
 }
 

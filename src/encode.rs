@@ -3,8 +3,10 @@
 //! n lines in are n frames out, for every byte string: octet counting keeps the bytes as they
 //! are, line-feed framing escapes what would end or hide a frame.
 
-mod clock;
 mod console;
+mod decimal;
+mod framing;
+mod header;
 mod json;
 mod options;
 mod raw;
@@ -17,66 +19,46 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::output::Carriage;
-use crate::record::{Chunk, Container, Stream};
+use crate::record::{Chunk, Container, Line, Stream};
 
-pub use clock::Clock;
+pub use framing::{Body, Framing, Record};
+use framing::{Frame, holds_controls};
+pub use header::{Header, StampForm};
 pub use options::{OPTIONS, Terminal, plan};
 
-/// How a frame's end is marked on a byte stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// The transport keeps frames apart; nothing is added, and a frame is cut to `max` bytes at
-    /// a character boundary.
-    Datagram {
-        /// Largest frame in bytes.
-        max: usize,
-    },
-    /// RFC 6587 section 3.4.1: the frame's length in bytes, a space, the frame.
-    OctetCounting,
-    /// RFC 6587 section 3.4.2: a line feed after the frame; CR, LF and NUL inside are escaped.
-    Lf,
-}
-
-/// One format. Called once per line; everything that a container's lines share is prepared by
-/// `prepare` and handed back with each line.
+/// One format: a header that is prepared for a container, and after it the text of each line.
 pub trait Format: Send + Sync + fmt::Debug {
-    /// What the lines of a container share.
+    /// What stands before the text of a container's lines.
     fn prepare(&self, container: &Container) -> Prepared;
 
-    /// Appends one frame's content, without framing.
-    fn line(&self, prepared: &Prepared, clock: &mut Clock, record: Record<'_>, out: &mut Vec<u8>);
+    /// How the text is written, if not as it is.
+    fn body(&self) -> Option<&dyn Body> {
+        None
+    }
 }
 
-/// What a format sees of a line.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// When Docker saw the line.
-    pub time: crate::record::Timestamp,
-    /// Where the container printed it.
-    pub stream: Stream,
-    /// The line without its end.
-    pub text: &'a [u8],
-    /// Counts the lines of this destination from 1, for `meta sequenceId`.
-    pub sequence: u64,
-}
-
-/// Bytes that a container's lines share, by stream where they differ.
-#[derive(Debug, Clone, Default)]
+/// What the lines of a container share: their headers, which differ by stream.
+#[derive(Debug, Clone)]
 pub struct Prepared {
-    /// Before the time stamp: standard output, standard error.
-    pub before: [Vec<u8>; 2],
-    /// After the time stamp: standard output, standard error.
-    pub after: [Vec<u8>; 2],
+    stdout: Header,
+    stderr: Header,
 }
 
 impl Prepared {
-    /// The parts for one stream: before and after the time stamp.
-    pub fn parts(&self, stream: Stream) -> (&[u8], &[u8]) {
-        let ([before_out, before_err], [after_out, after_err]) = (&self.before, &self.after);
+    /// The same header for both streams, or one for each.
+    pub fn new(header: impl Fn(Stream) -> Header) -> Self {
+        Self { stdout: header(Stream::Stdout), stderr: header(Stream::Stderr) }
+    }
+
+    fn header(&mut self, stream: Stream) -> &mut Header {
         match stream {
-            Stream::Stdout => (before_out, after_out),
-            Stream::Stderr => (before_err, after_err),
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
         }
+    }
+
+    fn header_bytes_max(&self) -> usize {
+        self.stdout.bytes_max().max(self.stderr.bytes_max())
     }
 }
 
@@ -89,7 +71,6 @@ pub struct Cache(Option<(Arc<Container>, Prepared)>);
 pub struct Encoder {
     format: Box<dyn Format>,
     framing: Framing,
-    clock: Clock,
     sequence: u64,
 }
 
@@ -103,7 +84,7 @@ pub struct Encoded {
 impl Encoder {
     /// A format on a framing.
     pub fn new(format: Box<dyn Format>, framing: Framing) -> Self {
-        Self { format, framing, clock: Clock::default(), sequence: 0 }
+        Self { format, framing, sequence: 0 }
     }
 
     /// Appends one frame per line of `chunk` to `bytes` and its end to `ends`.
@@ -114,32 +95,64 @@ impl Encoder {
         bytes: &mut Vec<u8>,
         ends: &mut Vec<u32>,
     ) -> Encoded {
+        let Self { format, framing, sequence } = self;
         let prepared = match &mut cache.0 {
             Some((known, prepared)) if Arc::ptr_eq(known, &chunk.container) => prepared,
             slot => {
-                let prepared = self.format.prepare(&chunk.container);
+                let mut prepared = format.prepare(&chunk.container);
+                if *framing == Framing::Lf {
+                    prepared.stdout.escape();
+                    prepared.stderr.escape();
+                }
                 &mut slot.insert((chunk.container.clone(), prepared)).1
             }
         };
+        // Enough unless text grows, so that no line has to wait for memory to be moved.
+        let lines = chunk.lines();
+        bytes.reserve(chunk.text_bytes() + lines.len() * (prepared.header_bytes_max() + 1));
+        ends.reserve(lines.len());
+        let escape = *framing == Framing::Lf && holds_controls(arena(chunk));
+        let body = format.body();
         let mut encoded = Encoded::default();
-        for line in chunk.lines() {
-            self.sequence += 1;
-            let record = Record {
-                time: line.time,
-                stream: line.stream,
-                text: chunk.text(line),
-                sequence: self.sequence,
-            };
-            let (before, after) = prepared.parts(record.stream);
-            let expected = before.len() + TIME_BYTES + after.len() + record.text.len();
-            let cut = frame(self.framing, bytes, expected, |bytes| {
-                self.format.line(prepared, &mut self.clock, record, bytes);
-            });
-            encoded.truncated += u64::from(cut);
+        for line in lines {
+            *sequence += 1;
+            let header = prepared.header(line.stream).for_line(line.time, *sequence);
+            let record = Record { stream: line.stream, text: chunk.text(line) };
+            let frame = Frame { header, record, body };
+            match *framing {
+                Framing::OctetCounting => frame.push_counted(bytes),
+                Framing::Lf => frame.push_line(escape, bytes),
+                Framing::Datagram { max } => {
+                    encoded.truncated += u64::from(frame.push_alone(max, bytes));
+                }
+            }
             ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         }
         encoded
     }
+}
+
+// From the first byte of all lines to the last.
+fn arena(chunk: &Chunk) -> &[u8] {
+    let lines = chunk.lines();
+    let start = lines.iter().map(|line| line.start).min().unwrap_or_default();
+    let end = lines.iter().map(|line| line.end).max().unwrap_or_default();
+    lines.first().map_or(&[], |line| chunk.text(&Line { start, end, ..*line }))
+}
+
+// One frame's content, for the tests of the formats.
+#[cfg(test)]
+fn content(
+    format: &dyn Format,
+    prepared: &mut Prepared,
+    record: Record<'_>,
+    time: crate::record::Timestamp,
+    sequence: u64,
+) -> Vec<u8> {
+    let header = prepared.header(record.stream).for_line(time, sequence);
+    let mut out = Vec::new();
+    Frame { header, record, body: format.body() }.push_alone(usize::MAX, &mut out);
+    out
 }
 
 /// Facility and severity as syslog writes them, by stream.
@@ -187,103 +200,6 @@ fn labels_within_limits<'a>(
         room = room.checked_sub(name.len() + value.len())?;
         Some((name, value))
     })
-}
-
-/// What a time stamp takes in RFC 5424, the default format: `expected` is exact there.
-const TIME_BYTES: usize = 27;
-
-/// Appends what `content` writes, framed; true if it was cut. `expected` is the content's likely
-/// length: a wrong guess costs one move of the content, and only across a power of ten.
-fn frame(
-    framing: Framing,
-    out: &mut Vec<u8>,
-    expected: usize,
-    content: impl FnOnce(&mut Vec<u8>),
-) -> bool {
-    let start = out.len();
-    match framing {
-        Framing::Datagram { max } => {
-            content(out);
-            let full = out.len() - start;
-            if full > max {
-                let cut = character_boundary(out.get(start..).unwrap_or_default(), max);
-                out.truncate(start + cut);
-            }
-            full > max
-        }
-        Framing::OctetCounting => {
-            // The count stands before bytes that are not known yet, so room is left for it.
-            let guess = digits(expected) + 1;
-            out.resize(start + guess, b' ');
-            content(out);
-            let len = out.len() - start - guess;
-            let needed = digits(len) + 1;
-            if needed != guess {
-                let body = start + guess..out.len();
-                out.resize(out.len().max(start + needed + len), b' ');
-                out.copy_within(body, start + needed);
-                out.truncate(start + needed + len);
-            }
-            if let Some([count @ .., space]) = out.get_mut(start..start + needed) {
-                write_decimal(count, len as u64);
-                *space = b' ';
-            }
-            false
-        }
-        Framing::Lf => {
-            content(out);
-            escape_in_place(out, start);
-            out.push(b'\n');
-            false
-        }
-    }
-}
-
-fn digits(number: usize) -> usize {
-    number.checked_ilog10().unwrap_or(0) as usize + 1
-}
-
-// Fills `place` with the last digits of `number`, zeros in front.
-fn write_decimal(place: &mut [u8], mut number: u64) {
-    for byte in place.iter_mut().rev() {
-        *byte = b"0123456789".get((number % 10) as usize).copied().unwrap_or(b'0');
-        number /= 10;
-    }
-}
-
-// CR, LF and NUL as rsyslog writes control characters: '#' and three octal digits. Works from the
-// back, so that each byte moves once and nothing is allocated.
-fn escape_in_place(out: &mut Vec<u8>, start: usize) {
-    let content = out.get(start..).unwrap_or_default();
-    let hidden = memchr::memchr3_iter(b'\n', b'\r', 0, content).count();
-    let mut read = out.len();
-    out.resize(read + hidden * 3, 0);
-    let mut write = out.len();
-    while write > read {
-        let rest = out.get(start..read).unwrap_or_default();
-        let Some(at) = memchr::memrchr3(b'\n', b'\r', 0, rest).map(|at| start + at) else {
-            return;
-        };
-        let escape = match out.get(at) {
-            Some(b'\n') => b"#012",
-            Some(b'\r') => b"#015",
-            _ => b"#000",
-        };
-        let tail = read - at - 1;
-        out.copy_within(at + 1..read, write - tail);
-        write -= tail + escape.len();
-        if let Some(place) = out.get_mut(write..write + escape.len()) {
-            place.copy_from_slice(escape);
-        }
-        read = at;
-    }
-}
-
-// The last place at or before `max` that does not cut a UTF-8 character. Bytes that are not
-// UTF-8 are cut at `max`.
-fn character_boundary(bytes: &[u8], max: usize) -> usize {
-    let is_continuation = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xC0 == 0x80);
-    (max.saturating_sub(3)..=max).rev().find(|at| !is_continuation(*at)).unwrap_or(max)
 }
 
 /// The framing that a transport has unless the route says otherwise.

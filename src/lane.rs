@@ -3,7 +3,7 @@
 //!
 //! Waiting bytes are charged to the destination's budget, lines whose end was not read yet
 //! included. A quarter of the budget is kept for lanes that hold nothing, so that no busy
-//! neighbour can starve a quiet one; the rest is shared. `next` visits lanes in deficit round
+//! neighbour can starve a quiet one; the rest is shared, up to 1 MiB for one lane. `next` visits lanes in deficit round
 //! robin, by bytes.
 
 mod producer;
@@ -28,6 +28,10 @@ use state::{Slot, State};
 /// What a lane may take per visit, in bytes: about the size of a chunk, so that a visit of a
 /// flooding lane delays a quiet one by no more than that.
 const QUANTUM: usize = 32 * 1024;
+
+/// What waits in one lane, in bytes, before the reader of a log is held up: some batches ahead.
+/// More would only take memory and leave the processor's cache, for the log has it.
+const LANE_BYTES: usize = 1 << 20;
 
 /// What outlives the agent of one destination: what a checkpoint holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -181,6 +185,8 @@ impl Lanes {
                 }
             }
             filled.await;
+            // Others that were woken at the same moment fill their lanes first: one batch, not many.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -228,8 +234,9 @@ impl Lanes {
 
     fn has_room(&self, state: &State, id: u64) -> bool {
         let used = state.queued_bytes + state.held_bytes;
-        let empty = || state.slots.get(&id).is_none_or(|slot| slot.queue.is_empty());
-        used < self.shared_bytes() || (used < self.budget_bytes && empty())
+        let Some(slot) = state.slots.get(&id) else { return used < self.budget_bytes };
+        let may_share = used < self.shared_bytes() && !slot.is_full();
+        may_share || (used < self.budget_bytes && slot.queue.is_empty())
     }
 
     fn shared_bytes(&self) -> usize {

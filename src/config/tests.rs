@@ -53,8 +53,7 @@ fn without_any_setting_docker_goes_to_standard_output() {
         overflow: Overflow::DropOldest,
         probe_after: Duration::from_secs(45),
         follow_shipped: false,
-        files: true,
-        containers_dir: None,
+        strategy: docker::Strategy::Auto { containers_dir: None },
     }));
     assert_eq!(config.state_dir, Some("/var/lib/downspout".into()));
     assert_eq!(config.memory_limit, 64 << 20);
@@ -104,7 +103,7 @@ fn every_variable_reaches_its_field() {
             ("DOWNSPOUT_OVERFLOW", "drop-newest"),
             ("DOWNSPOUT_PROBE_AFTER", "1m"),
             ("DOWNSPOUT_SHIPPED_DRIVERS", "follow"),
-            ("DOWNSPOUT_STRATEGY", "api"),
+            ("DOWNSPOUT_STRATEGY", "auto"),
             ("DOWNSPOUT_CONTAINERS_DIR", "/host/containers"),
         ]),
         docker::Settings {
@@ -120,8 +119,7 @@ fn every_variable_reaches_its_field() {
             overflow: Overflow::DropNewest,
             probe_after: Duration::from_mins(1),
             follow_shipped: true,
-            files: false,
-            containers_dir: Some("/host/containers".into()),
+            strategy: docker::Strategy::Auto { containers_dir: Some("/host/containers".into()) },
         }
     );
 }
@@ -491,4 +489,13 @@ proptest! {
             prop_assert!(!problems.is_empty());
         }
     }
+}
+
+#[test]
+fn files_are_read_unless_the_engine_is_to_be_asked() {
+    let strategy = |pairs: &[(&str, &str)]| docker_of(pairs).strategy;
+    let api = ("DOWNSPOUT_STRATEGY", "api");
+    let folder = ("DOWNSPOUT_CONTAINERS_DIR", "/host/containers");
+    assert_eq!(strategy(&[]), docker::Strategy::Auto { containers_dir: None });
+    assert_eq!(strategy(&[api, folder]), docker::Strategy::Api);
 }

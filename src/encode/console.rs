@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Clock, Format, Prepared, Record, Terminal};
+use super::{Body, Format, Header, Prepared, Record, Terminal};
 use crate::record::{Container, Stream};
 
 /// Names are aligned to the longest one seen, up to this width.
@@ -28,8 +28,6 @@ const COLOURS: [&[u8; 5]; 10] = [
     b"\x1b[96m",
 ];
 const COLOUR_BYTES: usize = 5;
-const RED: &[u8] = b"\x1b[31m";
-const RESET: &[u8] = b"\x1b[0m";
 
 #[derive(Debug)]
 pub(super) struct Console {
@@ -50,44 +48,45 @@ impl Console {
         }
     }
 
-    fn separator(&self, stream: Stream) -> Vec<u8> {
-        let mark = match stream {
-            Stream::Stdout => b"|",
-            Stream::Stderr => b"!",
-        };
-        let (red, reset) = match (self.colour, stream) {
-            (false, _) => (&b""[..], &b""[..]),
-            (true, Stream::Stdout) => (&b""[..], RESET),
-            (true, Stream::Stderr) => (RED, RESET),
-        };
-        [b" ", red, mark, reset, b" "].concat()
+    fn separator(&self, stream: Stream) -> &'static [u8] {
+        match (self.colour, stream) {
+            (false, Stream::Stdout) => b" | ",
+            (false, Stream::Stderr) => b" ! ",
+            (true, Stream::Stdout) => b" |\x1b[0m ",
+            (true, Stream::Stderr) => b" \x1b[31m!\x1b[0m ",
+        }
     }
 }
 
 impl Format for Console {
-    // The name, coloured or not, is `before`; the separator is `after`. What is put between them
-    // to align the names depends on the names seen since.
+    // The header is the name, coloured or not. What comes between it and the separator to align
+    // the names depends on the names seen since.
     fn prepare(&self, container: &Container) -> Prepared {
         let name = printable(&container.name);
         self.width.fetch_max(name.chars().count().min(WIDTH_MAX), Ordering::Relaxed);
         let colour: &[u8] = if self.colour { colour(&container.name) } else { b"" };
-        let before = [colour, name.as_bytes()].concat();
-        Prepared {
-            before: [before.clone(), before],
-            after: [self.separator(Stream::Stdout), self.separator(Stream::Stderr)],
-        }
+        Prepared::new(|_| {
+            let mut header = Header::default();
+            header.push(colour);
+            header.push(&name);
+            header
+        })
     }
 
-    fn line(&self, prepared: &Prepared, _: &mut Clock, record: Record<'_>, out: &mut Vec<u8>) {
-        let (before, after) = prepared.parts(record.stream);
-        out.extend_from_slice(before);
+    fn body(&self) -> Option<&dyn Body> {
+        Some(self)
+    }
+}
+
+impl Body for Console {
+    fn write(&self, header: &[u8], record: Record<'_>, out: &mut Vec<u8>) {
         if self.aligned {
-            let characters = before.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+            let characters = header.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
             let shown = characters - if self.colour { COLOUR_BYTES } else { 0 };
             let width = self.width.load(Ordering::Relaxed);
             out.resize(out.len() + width.saturating_sub(shown), b' ');
         }
-        out.extend_from_slice(after);
+        out.extend_from_slice(self.separator(record.stream));
         if self.neutralise {
             // A line of a container with a TTY ends with the CR of its CRLF.
             neutralise(record.text.strip_suffix(b"\r").unwrap_or(record.text), out);
@@ -140,6 +139,7 @@ fn push_hex(byte: u8, out: &mut Vec<u8>) {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::content;
     use super::*;
     use crate::record::Timestamp;
 
@@ -152,10 +152,8 @@ mod tests {
     }
 
     fn line(console: &Console, prepared: &Prepared, stream: Stream, text: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        let record = Record { time: Timestamp::default(), stream, text, sequence: 1 };
-        console.line(prepared, &mut Clock::default(), record, &mut out);
-        out
+        let record = Record { stream, text };
+        content(console, &mut prepared.clone(), record, Timestamp::default(), 1)
     }
 
     #[test]

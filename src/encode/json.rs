@@ -1,7 +1,9 @@
 //! One JSON object per line. Never invalid JSON: bytes that are not UTF-8 become U+FFFD, and
 //! control characters are escaped, those that terminals obey (DEL, U+0080 to U+009F) as well.
 
-use super::{Clock, FIELD_BYTES, Format, Prepared, Record, cut, labels_within_limits};
+use super::{
+    Body, FIELD_BYTES, Format, Header, Prepared, Record, StampForm, cut, labels_within_limits,
+};
 use crate::record::{Container, Stream};
 
 #[derive(Debug)]
@@ -33,18 +35,22 @@ impl Format for Json {
             out.extend_from_slice(b",\"line\":\"");
             out
         };
-        let before = b"{\"time\":\"".to_vec();
-        Prepared {
-            before: [before.clone(), before],
-            after: [after(Stream::Stdout), after(Stream::Stderr)],
-        }
+        Prepared::new(|stream| {
+            let mut header = Header::default();
+            header.push("{\"time\":\"");
+            header.push_stamp(StampForm::Nanos);
+            header.push(after(stream));
+            header
+        })
     }
 
-    fn line(&self, prepared: &Prepared, clock: &mut Clock, record: Record<'_>, out: &mut Vec<u8>) {
-        let (before, after) = prepared.parts(record.stream);
-        out.extend_from_slice(before);
-        clock.rfc3339_nanos(record.time, out);
-        out.extend_from_slice(after);
+    fn body(&self) -> Option<&dyn Body> {
+        Some(self)
+    }
+}
+
+impl Body for Json {
+    fn write(&self, _: &[u8], record: Record<'_>, out: &mut Vec<u8>) {
         escape(record.text, out);
         out.extend_from_slice(b"\"}");
     }
@@ -65,6 +71,10 @@ fn push_labels(container: &Container, out: &mut Vec<u8>) {
 
 // The inside of a JSON string.
 fn escape(text: &[u8], out: &mut Vec<u8>) {
+    if let Ok(text) = str::from_utf8(text) {
+        escape_valid(text.as_bytes(), out);
+        return;
+    }
     for chunk in text.utf8_chunks() {
         escape_valid(chunk.valid().as_bytes(), out);
         if !chunk.invalid().is_empty() {
@@ -102,12 +112,36 @@ const C1_LEAD: u8 = 0xC2;
 
 // Whole blocks first: without an early exit in them the compiler compares 16 bytes at once.
 fn plain_prefix(bytes: &[u8]) -> usize {
-    let special = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7F | C1_LEAD);
-    let (blocks, _) = bytes.as_chunks::<16>();
-    let plain = |block: &&[u8; 16]| !block.iter().fold(false, |any, &byte| any | special(byte));
-    let start = blocks.iter().take_while(plain).count() * 16;
-    let rest = bytes.get(start..).unwrap_or_default();
-    start + rest.iter().position(|&byte| special(byte)).unwrap_or(rest.len())
+    let is_plain = |block: &[u8; 16]| !block.iter().fold(false, |any, &byte| any | special(byte));
+    let (blocks, _) = bytes.as_chunks();
+    let start = blocks.iter().take_while(|block| is_plain(block)).count() * 16;
+    if bytes.len() - start < 16 && bytes.last_chunk().is_some_and(is_plain) {
+        return bytes.len();
+    }
+    let (words, tail) = bytes.get(start..).unwrap_or_default().as_chunks();
+    for (word, at) in words.iter().zip((start..).step_by(8)) {
+        let plain = plain_bytes(u64::from_le_bytes(*word));
+        if plain < 8 {
+            return at + plain;
+        }
+    }
+    let plain = tail.iter().position(|&byte| special(byte)).unwrap_or(tail.len());
+    bytes.len() - tail.len() + plain
+}
+
+// How many bytes of a little-endian word come before its first special one.
+fn plain_bytes(word: u64) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // The lowest bit that is set marks the first byte below `limit`.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let special = below(word, 0x20) | equal(b'"') | equal(b'\\') | equal(0x7F) | equal(C1_LEAD);
+    (special & (ONES << 7)).trailing_zeros() as usize / 8
+}
+
+#[expect(clippy::needless_bitwise_bool, reason = "with branches, no 16 bytes at once")]
+fn special(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == 0x7F) | (byte == C1_LEAD)
 }
 
 fn push_code(code: u8, out: &mut Vec<u8>) {
@@ -121,16 +155,15 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::content;
     use super::*;
     use crate::record::Timestamp;
 
     fn line(labels: bool, container: &Container, text: &[u8]) -> Vec<u8> {
         let format = Json { labels };
         let time = Timestamp::from_nanos(1_795_387_206_063_720_431);
-        let record = Record { time, stream: Stream::Stderr, text, sequence: 1 };
-        let mut out = Vec::new();
-        format.line(&format.prepare(container), &mut Clock::default(), record, &mut out);
-        out
+        let record = Record { stream: Stream::Stderr, text };
+        content(&format, &mut format.prepare(container), record, time, 1)
     }
 
     #[test]

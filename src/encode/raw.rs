@@ -4,7 +4,7 @@
 //! feeds, the default for this format, carry it. A receiver that guesses the framing can take a
 //! line that starts with digits for a count: this format is not for syslog receivers.
 
-use super::{Clock, Format, Prepared, Record};
+use super::{Format, Header, Prepared};
 use crate::record::Container;
 
 #[derive(Debug)]
@@ -12,10 +12,6 @@ pub(super) struct Raw;
 
 impl Format for Raw {
     fn prepare(&self, _: &Container) -> Prepared {
-        Prepared::default()
-    }
-
-    fn line(&self, _: &Prepared, _: &mut Clock, record: Record<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(record.text);
+        Prepared::new(|_| Header::default())
     }
 }

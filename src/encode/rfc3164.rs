@@ -1,7 +1,7 @@
 //! BSD syslog: `<PRI>Mmm dd hh:mm:ss HOSTNAME TAG[id]: MSG`. Never structured data, never a year.
 
-use super::{Clock, Format, Prepared, Priorities, Record, rfc5424};
-use crate::record::{Container, Stream};
+use super::{Format, Header, Prepared, Priorities, StampForm, rfc5424};
+use crate::record::Container;
 
 /// RFC 3164 section 4.1.3.
 const TAG_CHARACTERS: usize = 32;
@@ -17,7 +17,6 @@ pub(super) struct Rfc3164 {
 
 impl Format for Rfc3164 {
     fn prepare(&self, container: &Container) -> Prepared {
-        let before = |stream| format!("<{}>", self.priorities.of(stream)).into_bytes();
         let host = hostname(&container.host);
         let tag = word(&container.name, TAG_CHARACTERS);
         let tag = if tag.is_empty() { "unknown" } else { &tag };
@@ -26,20 +25,14 @@ impl Format for Rfc3164 {
             format!(" {host} {tag}: ")
         } else {
             format!(" {host} {tag}[{id}]: ")
-        }
-        .into_bytes();
-        Prepared {
-            before: [before(Stream::Stdout), before(Stream::Stderr)],
-            after: [after.clone(), after],
-        }
-    }
-
-    fn line(&self, prepared: &Prepared, clock: &mut Clock, record: Record<'_>, out: &mut Vec<u8>) {
-        let (before, after) = prepared.parts(record.stream);
-        out.extend_from_slice(before);
-        clock.rfc3164(record.time, self.utc_offset, out);
-        out.extend_from_slice(after);
-        out.extend_from_slice(record.text);
+        };
+        Prepared::new(|stream| {
+            let mut header = Header::default();
+            header.push(format!("<{}>", self.priorities.of(stream)));
+            header.push_stamp(StampForm::Rfc3164 { utc_offset: self.utc_offset });
+            header.push(&after);
+            header
+        })
     }
 }
 
@@ -59,20 +52,16 @@ fn hostname(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Record, content};
     use super::*;
-    use crate::record::Timestamp;
+    use crate::record::{Stream, Timestamp};
 
     fn line(container: &Container, text: &[u8]) -> String {
         let format = Rfc3164 { priorities: Priorities::new(1, 6, 3), utc_offset: 3600 };
-        let mut out = Vec::new();
-        let record = Record {
-            time: Timestamp::parse(b"2026-02-03T04:05:06.7Z").unwrap(),
-            stream: Stream::Stderr,
-            text,
-            sequence: 1,
-        };
-        format.line(&format.prepare(container), &mut Clock::default(), record, &mut out);
-        String::from_utf8(out).unwrap()
+        let time = Timestamp::parse(b"2026-02-03T04:05:06.7Z").unwrap();
+        let record = Record { stream: Stream::Stderr, text };
+        let mut prepared = format.prepare(container);
+        String::from_utf8(content(&format, &mut prepared, record, time, 1)).unwrap()
     }
 
     #[test]

@@ -3,8 +3,7 @@
 //! and its receivers read as an empty message.
 
 use super::{
-    Clock, FIELD_BYTES, Format, Prepared, Priorities, Record, cut, labels_within_limits,
-    write_decimal,
+    FIELD_BYTES, Format, Header, Prepared, Priorities, StampForm, cut, labels_within_limits,
 };
 use crate::record::{Container, Stream};
 
@@ -13,9 +12,6 @@ const HOSTNAME_CHARACTERS: usize = 255;
 const APP_NAME_CHARACTERS: usize = 48;
 pub(super) const PROC_ID_CHARACTERS: usize = 128;
 const SD_NAME_CHARACTERS: usize = 32;
-
-/// RFC 5424 section 7.3.1: the largest `sequenceId`, after which 1 follows.
-const SEQUENCE_MAX: u64 = 2_147_483_647;
 
 #[derive(Debug)]
 pub(super) struct Rfc5424 {
@@ -38,53 +34,41 @@ pub(super) struct Structured {
 
 impl Format for Rfc5424 {
     fn prepare(&self, container: &Container) -> Prepared {
-        let before = |stream| format!("<{}>1 ", self.priorities.of(stream)).into_bytes();
-        let after = |stream| {
-            let mut text = format!(
-                " {} {} {} - ",
-                field(&container.host, HOSTNAME_CHARACTERS),
-                field(&container.name, APP_NAME_CHARACTERS),
-                field(container.short_id(), PROC_ID_CHARACTERS),
-            );
-            self.structured.push(container, stream, &mut text);
-            text.into_bytes()
-        };
-        Prepared {
-            before: [before(Stream::Stdout), before(Stream::Stderr)],
-            after: [after(Stream::Stdout), after(Stream::Stderr)],
-        }
-    }
-
-    fn line(&self, prepared: &Prepared, clock: &mut Clock, record: Record<'_>, out: &mut Vec<u8>) {
-        let (before, after) = prepared.parts(record.stream);
-        out.extend_from_slice(before);
-        clock.rfc3339_micros(record.time, out);
-        out.extend_from_slice(after);
-        if self.structured.meta {
-            let sequence = (record.sequence.max(1) - 1) % SEQUENCE_MAX + 1;
-            let start = out.len();
-            out.resize(start + sequence.ilog10() as usize + 1, b'0');
-            write_decimal(out.get_mut(start..).unwrap_or_default(), sequence);
-            out.extend_from_slice(b"\"] ");
-        }
-        out.extend_from_slice(record.text);
+        let fields = format!(
+            " {} {} {} - ",
+            field(&container.host, HOSTNAME_CHARACTERS),
+            field(&container.name, APP_NAME_CHARACTERS),
+            field(container.short_id(), PROC_ID_CHARACTERS),
+        );
+        Prepared::new(|stream| {
+            let mut header = Header::default();
+            header.push(format!("<{}>1 ", self.priorities.of(stream)));
+            header.push_stamp(StampForm::Micros);
+            header.push(&fields);
+            header.push(self.structured.text(container, stream));
+            if self.structured.meta {
+                header.push_sequence_id();
+            }
+            header
+        })
     }
 }
 
 impl Structured {
     // All of STRUCTURED-DATA and the space after it, or up to the digits of `sequenceId`.
-    fn push(&self, container: &Container, stream: Stream, out: &mut String) {
+    fn text(&self, container: &Container, stream: Stream) -> String {
+        let mut out = String::new();
         if self.container {
             out.push_str("[container@");
             out.push_str(&self.enterprise.to_string());
-            push_param(out, "id", cut(&container.id, FIELD_BYTES));
-            push_param(out, "image", cut(&container.image, FIELD_BYTES));
-            push_param(out, "stream", stream.name());
+            push_param(&mut out, "id", cut(&container.id, FIELD_BYTES));
+            push_param(&mut out, "image", cut(&container.image, FIELD_BYTES));
+            push_param(&mut out, "stream", stream.name());
             let asked = self.labels.iter().filter_map(|name| {
                 container.labels.get(name).map(|value| (name.as_str(), value.as_str()))
             });
             for (name, value) in labels_within_limits(asked) {
-                push_param(out, &sd_name(name), value);
+                push_param(&mut out, &sd_name(name), value);
             }
             out.push(']');
         }
@@ -93,6 +77,7 @@ impl Structured {
             (false, true) => out.push(' '),
             (false, false) => out.push_str("- "),
         }
+        out
     }
 }
 
@@ -127,6 +112,8 @@ fn push_param(out: &mut String, name: &str, value: &str) {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::header::SEQUENCE_MAX;
+    use super::super::{Record, content};
     use super::*;
     use crate::record::Timestamp;
 
@@ -139,11 +126,10 @@ mod tests {
     }
 
     fn line(format: &Rfc5424, container: &Container, stream: Stream, sequence: u64) -> String {
-        let mut out = Vec::new();
         let time = Timestamp::parse(b"2026-02-03T04:05:06.123456789Z").unwrap();
-        let record = Record { time, stream, text: b"hello", sequence };
-        format.line(&format.prepare(container), &mut Clock::default(), record, &mut out);
-        String::from_utf8(out).unwrap()
+        let record = Record { stream, text: b"hello" };
+        let mut prepared = format.prepare(container);
+        String::from_utf8(content(format, &mut prepared, record, time, sequence)).unwrap()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::settled::Settled;
-use super::{Picked, QUANTUM};
+use super::{LANE_BYTES, Picked, QUANTUM};
 use crate::metrics::{DestinationMetrics, DropReason};
 use crate::record::{Chunk, Container, Cursor, DISORDER_NANOS, Loss, Resume};
 
@@ -27,6 +27,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) queue: VecDeque<Chunk>,
+    /// What `queue` weighs.
+    pub(super) queued_bytes: usize,
     pub(super) deficit: usize,
     pub(super) room: Arc<Notify>,
     pub(super) rewind: Arc<Notify>,
@@ -60,6 +62,7 @@ impl Slot {
     pub(super) fn new(settled: Arc<Settled>) -> Self {
         Self {
             queue: VecDeque::new(),
+            queued_bytes: 0,
             deficit: 0,
             room: Arc::new(Notify::new()),
             rewind: Arc::new(Notify::new()),
@@ -70,6 +73,11 @@ impl Slot {
             debt: Debt::default(),
             lost: None,
         }
+    }
+
+    /// Whether enough waits of a log that can be read later.
+    pub(super) fn is_full(&self) -> bool {
+        self.queued_bytes >= LANE_BYTES && self.settled.returns()
     }
 
     /// From where the reader has to read again, if it has to and was not told.
@@ -121,6 +129,7 @@ impl State {
     pub(super) fn queue(&mut self, id: u64, chunk: Chunk) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         self.queued_bytes += chunk.weight();
+        slot.queued_bytes += chunk.weight();
         let was_empty = slot.queue.is_empty();
         slot.queue.push_back(chunk);
         if was_empty {
@@ -148,6 +157,7 @@ impl State {
                 slot.deficit -= chunk.weight();
                 bytes += chunk.weight();
                 self.queued_bytes -= chunk.weight();
+                slot.queued_bytes -= chunk.weight();
                 if let Some(chunk) = slot.queue.pop_front() {
                     picked.push(Picked { lane: id, chunk, settled: slot.settled.clone() });
                 }
@@ -174,7 +184,7 @@ impl State {
         self.waiting.retain(|id| {
             let Some(slot) = slots.get(id) else { return false };
             let room = if slot.queue.is_empty() { free } else { shared };
-            if room < QUANTUM {
+            if room < QUANTUM || slot.is_full() {
                 return true;
             }
             slot.room.notify_one();
@@ -196,6 +206,7 @@ impl State {
             dropped.push(chunk);
         }
         self.queued_bytes -= freed;
+        slot.queued_bytes -= freed;
         if slot.queue.is_empty() {
             self.active.retain(|active| *active != id);
         }

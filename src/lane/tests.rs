@@ -287,3 +287,18 @@ fn settling_moves_each_stream_to_its_last_line() {
     assert_eq!(cursor.mark(Stream::Stdout).unwrap().time.nanos(), 4);
     assert_eq!(cursor.mark(Stream::Stderr).unwrap().time.nanos(), 5);
 }
+
+#[tokio::test]
+async fn a_log_that_can_be_read_later_fills_its_lane_to_a_limit_and_another_has_none() {
+    let (lanes, one, other) = (lanes(8 * LANE_BYTES), container("one"), container("two"));
+    let (lane, attached) = (lanes.open(&one, None), lanes.open(&other, None));
+    attached.never_returns();
+    for (lane, container) in [(&lane, &one), (&attached, &other)] {
+        lane.push(chunk(container, 1, LANE_BYTES));
+    }
+    assert!(!lane.has_room() && attached.has_room());
+    while lanes.queued_bytes() > 0 {
+        drop(lanes.next(LANE_BYTES).await);
+    }
+    assert!(lane.has_room());
+}

@@ -45,10 +45,20 @@ pub struct Settings {
     pub probe_after: Duration,
     /// Containers whose log driver ships by itself are followed as well.
     pub follow_shipped: bool,
-    /// Whether logs are read from their files where that is possible; else through the engine.
-    pub files: bool,
-    /// Where the engine's folder of containers is for us; the engine's own path when absent.
-    pub containers_dir: Option<PathBuf>,
+    /// How logs are read.
+    pub strategy: Strategy,
+}
+
+/// How logs are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Strategy {
+    /// From their files where that is possible, else through the engine.
+    Auto {
+        /// Where the engine's folder of containers is for us; the engine's own path when absent.
+        containers_dir: Option<PathBuf>,
+    },
+    /// Through the engine.
+    Api,
 }
 
 /// The Docker Engine.

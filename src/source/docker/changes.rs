@@ -141,7 +141,7 @@ impl Changes {
             match reader.next() {
                 Ok(event) => {
                     changes += 1;
-                    self.tell_of(&watched, event.wd(), event.events());
+                    watched.tell_of(event.wd(), event.events());
                 }
                 Err(Errno::INTR) => {}
                 Err(error) => {
@@ -155,18 +155,6 @@ impl Changes {
         if changes >= BUSY_CHANGES { GATHER_BUSY } else { GATHER }
     }
 
-    fn tell_of(&self, watched: &Watched, number: i32, events: ReadFlags) {
-        if events.contains(ReadFlags::QUEUE_OVERFLOW) {
-            watched.tell(|_| true);
-        }
-        for (_, sign) in watched.signs.get(&i64::from(number)).into_iter().flatten() {
-            if events.intersects(ReadFlags::MOVE_SELF | ReadFlags::ATTRIB) {
-                sign.moved.store(true, Ordering::Relaxed);
-            }
-            sign.changed.notify_one();
-        }
-    }
-
     fn tell_all(&self, which: impl Fn(i64) -> bool) {
         self.lock().tell(which);
     }
@@ -177,6 +165,18 @@ impl Changes {
 }
 
 impl Watched {
+    fn tell_of(&self, number: i32, events: ReadFlags) {
+        if events.contains(ReadFlags::QUEUE_OVERFLOW) {
+            self.tell(|_| true);
+        }
+        for (_, sign) in self.signs.get(&i64::from(number)).into_iter().flatten() {
+            if events.intersects(ReadFlags::MOVE_SELF | ReadFlags::ATTRIB) {
+                sign.moved.store(true, Ordering::Relaxed);
+            }
+            sign.changed.notify_one();
+        }
+    }
+
     fn tell(&self, which: impl Fn(i64) -> bool) {
         for (_, signs) in self.signs.iter().filter(|(number, _)| which(**number)) {
             for (_, sign) in signs {
@@ -193,7 +193,7 @@ impl Watch {
         self.sign.changed.notified().await;
     }
 
-    /// Whether it may have got another name since the last call of this.
+    /// Whether it may have got another name since the last call.
     pub(super) fn take_moved(&self) -> bool {
         self.sign.moved.swap(false, Ordering::Relaxed)
     }

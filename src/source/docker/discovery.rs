@@ -13,13 +13,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::{Semaphore, watch};
 
-use super::Settings;
 use super::changes::Changes;
 use super::engine::{Action, ApiVersion, Engine, EngineError, EngineInfo, Event, Listed};
 use super::follower::{Follower, Shared};
 use super::own;
 use super::silence::Silence;
 use super::tracked::Tracked;
+use super::{Settings, Strategy};
 use crate::backoff::Backoff;
 use crate::record::{Container, Timestamp};
 use crate::source::Feed;
@@ -64,6 +64,18 @@ pub(super) async fn run(settings: Settings, feed: Feed) {
 pub(super) fn engine(settings: &Settings) -> Result<Engine, String> {
     let forced = settings.api_version.as_deref().map(str::parse::<ApiVersion>).transpose()?;
     Engine::new(settings.endpoint.clone(), forced).map_err(|error| error.to_string())
+}
+
+fn say_strategy(containers: &Path) {
+    let folder = containers.display();
+    match std::fs::read_dir(containers) {
+        Ok(_) => tracing::info!(%folder, "logs of the json-file driver are read from their files"),
+        Err(error) => tracing::info!(
+            %folder, %error,
+            "all logs are asked of Docker, which costs it much more than their files would: mount \
+             its folder of containers there, read-only, or set DOWNSPOUT_CONTAINERS_DIR"
+        ),
+    }
 }
 
 struct Discovery {
@@ -144,12 +156,16 @@ impl Discovery {
         if self.shared.settings.hostname.is_none() {
             self.host = info.host.clone().unwrap_or_default();
         }
-        let settings = &self.shared.settings;
         let root = info.root.as_deref().unwrap_or(DEFAULT_ROOT);
         let engines = || Path::new(root).join("containers");
-        self.containers_dir.send_replace(
-            settings.files.then(|| settings.containers_dir.clone().unwrap_or_else(engines)),
-        );
+        let containers_dir = match &self.shared.settings.strategy {
+            Strategy::Auto { containers_dir } => containers_dir.clone().or_else(|| Some(engines())),
+            Strategy::Api => None,
+        };
+        if let Some(folder) = &containers_dir {
+            say_strategy(folder);
+        }
+        self.containers_dir.send_replace(containers_dir);
         tracing::info!(
             engine = %info.version, api = %info.api, host = %self.host,
             endpoint = %self.shared.engine.endpoint(), "connected to Docker"

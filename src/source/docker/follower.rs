@@ -215,68 +215,70 @@ impl Follower {
             if opened.elapsed() >= HEALTHY_AFTER {
                 self.backoff.reset();
             }
-            match end {
-                End::Stopping => return,
-                End::TooShort => self.reach = (self.reach + 1).min(REACHES.len() - 1),
-                End::Parked => {
-                    self.reach = 0;
-                    self.lane.room().await;
-                }
-                End::Gone => {
-                    self.finish();
-                    return;
-                }
-                End::Stopped => {
-                    self.finish();
-                    if !self.started_again(starts).await {
-                        return;
-                    }
-                }
-                End::Files(error) => {
-                    self.engine_until = Some(starts);
-                    self.reach = 0;
-                    self.shared.say_unreadable(&error);
-                    tracing::debug!(container = %self.tracked.id, %error, "no file; asking Docker");
-                }
-                End::NotReadable => {
-                    if !Box::pin(self.attach()).await {
-                        return;
-                    }
-                }
-                End::Stalled => {
-                    self.shared.metrics.streams_stalled.inc();
-                    tracing::debug!(container = %self.tracked.id, "a log stream had stalled");
-                    self.reach = 0;
-                }
-                End::Broken(why) => {
-                    tracing::debug!(container = %self.tracked.id, why, "log stream broke");
-                    self.pause().await;
-                }
-                End::Stream if self.is_mid_line() => self.pause().await,
-                End::Stream => {
-                    let (shared, position) = (&self.shared, &self.position);
-                    match Box::pin(self.tracked.is_read_to_end(shared, position)).await {
-                        Ok(true) => {
-                            self.finish();
-                            if !self.started_again(starts).await {
-                                return;
-                            }
-                            // A crash loop is followed at its own pace, but not faster.
-                            self.pause().await;
-                        }
-                        Ok(false) => {
-                            self.shared.metrics.streams_cut.inc();
-                            self.pause().await;
-                        }
-                        Err(EngineError::NotFound { .. }) => {
-                            self.finish();
-                            return;
-                        }
-                        Err(_) => self.pause().await,
-                    }
-                }
+            if !self.goes_on(end, starts).await {
+                return;
             }
         }
+    }
+
+    /// What to do after `end`; false once there is nothing more to come.
+    async fn goes_on(&mut self, end: End, starts: u64) -> bool {
+        match end {
+            End::Stopping => return false,
+            End::TooShort => self.reach = (self.reach + 1).min(REACHES.len() - 1),
+            End::Parked => {
+                self.reach = 0;
+                self.lane.room().await;
+            }
+            End::Gone => {
+                self.finish();
+                return false;
+            }
+            End::Stopped => {
+                self.finish();
+                return self.started_again(starts).await;
+            }
+            End::Files(error) => {
+                self.engine_until = Some(starts);
+                self.reach = 0;
+                self.shared.say_unreadable(&error);
+                tracing::debug!(container = %self.tracked.id, %error, "no file; asking Docker");
+            }
+            End::NotReadable => return Box::pin(self.attach()).await,
+            End::Stalled => {
+                self.shared.metrics.streams_stalled.inc();
+                tracing::debug!(container = %self.tracked.id, "a log stream had stalled");
+                self.reach = 0;
+            }
+            End::Broken(why) => {
+                tracing::debug!(container = %self.tracked.id, why, "log stream broke");
+                self.pause().await;
+            }
+            End::Stream if self.is_mid_line() => self.pause().await,
+            End::Stream => return self.stream_ended(starts).await,
+        }
+        true
+    }
+
+    async fn stream_ended(&mut self, starts: u64) -> bool {
+        let (shared, position) = (&self.shared, &self.position);
+        match Box::pin(self.tracked.is_read_to_end(shared, position)).await {
+            Ok(true) => {
+                self.finish();
+                if !self.started_again(starts).await {
+                    return false;
+                }
+            }
+            Ok(false) => self.shared.metrics.streams_cut.inc(),
+            Err(EngineError::NotFound { .. }) => {
+                self.finish();
+                return false;
+            }
+            Err(_) => {}
+        }
+        // A crash loop is followed at its own pace, but not faster.
+        self.pause().await;
+        true
     }
 
     // The log's files, unless the engine is to be asked.

@@ -70,6 +70,20 @@ struct Found {
     end: usize,
 }
 
+/// What is at a place of the buffer.
+enum Next {
+    Record(Found),
+    /// No record; at `place` on the same line there may be one.
+    Brace {
+        place: usize,
+        line_end: usize,
+    },
+    /// No record up to the end of the line.
+    Line {
+        line_end: usize,
+    },
+}
+
 /// Where the engine's form ends. The buffer is as it was from the byte before `stop` on.
 struct Otherwise {
     /// The text, already decoded, if `stop` is its closing quote.
@@ -82,35 +96,51 @@ impl Decoder {
     /// feed. The buffer is overwritten: decoded text is never longer than what stood for it.
     /// Every byte belongs to one record or one garbled stretch, in order.
     pub fn push(&mut self, lines: &mut [u8], mut sink: impl FnMut(Decoded<'_>)) {
-        let mut at = 0;
+        let (mut at, mut reported, mut tries) = (0, 0, 0);
         while at < lines.len() {
-            at = match self.written_form(lines, at) {
-                Ok(Found { stream, time, text, end }) => {
+            let next = match self.written_form(lines, at) {
+                Ok(found) => Next::Record(found),
+                Err(otherwise) => self.other_form(lines, at, &otherwise),
+            };
+            match next {
+                Next::Record(Found { stream, time, text, end }) => {
+                    if at > reported {
+                        sink(Decoded::Garbled { bytes: at - reported, end: at });
+                    }
                     let text = lines.get(text).unwrap_or_default();
                     sink(Decoded::Record { stream, time, text, end });
-                    end
+                    at = end;
                 }
-                Err(otherwise) => self.other_form(lines, at, otherwise, &mut sink),
+                Next::Brace { place, .. } if tries < TRIES_PER_LINE => {
+                    tries += 1;
+                    at = place;
+                    continue;
+                }
+                Next::Brace { line_end, .. } | Next::Line { line_end } => {
+                    sink(Decoded::Garbled { bytes: line_end - reported, end: line_end });
+                    at = line_end;
+                }
             }
+            (reported, tries) = (at, 0);
         }
     }
 
     // A record as the engine writes it.
     fn written_form(&mut self, lines: &mut [u8], at: usize) -> Result<Found, Otherwise> {
-        let whole = lines.len();
-        let string = match lines.get_mut(at..).and_then(<[u8]>::split_first_chunk_mut) {
-            Some((head, string)) if head == HEAD => string,
-            _ => return Err(Otherwise { text: None, stop: at }),
+        let record = lines.get_mut(at..).unwrap_or_default();
+        if record.first_chunk() != Some(HEAD) {
+            return Err(Otherwise { text: None, stop: at });
+        }
+        let (text, quote) = match string::decode(record, HEAD.len()) {
+            Ok((text, quote)) => (at + text.start..at + text.end, quote),
+            Err(stop) => return Err(Otherwise { text: None, stop: at + stop }),
         };
-        let start = at + HEAD.len();
-        let (text, quote) = match string::decode(string) {
-            Ok((length, quote)) => (start..start + length, quote),
-            Err(stop) => return Err(Otherwise { text: None, stop: start + stop }),
-        };
-        let members = string.get(quote..).unwrap_or_default();
-        match self.written_members(members) {
-            Some((stream, time, rest)) => Ok(Found { stream, time, text, end: whole - rest.len() }),
-            None => Err(Otherwise { text: Some(text), stop: start + quote }),
+        match self.written_members(record.get(quote..).unwrap_or_default()) {
+            Some((stream, time, rest)) => {
+                let end = at + record.len() - rest.len();
+                Ok(Found { stream, time, text, end })
+            }
+            None => Err(Otherwise { text: Some(text), stop: at + quote }),
         }
     }
 
@@ -131,7 +161,8 @@ impl Decoder {
             return Some((stream, time, rest));
         }
         // Zeros at the end of a fraction are not written.
-        let length = rest.iter().take(STAMP_BYTES).position(|byte| *byte == b'"')?;
+        let searched = rest.get(..STAMP_BYTES).unwrap_or(rest);
+        let length = memchr::memchr(b'"', searched)?;
         let (stamp, rest) = rest.split_at_checked(length)?;
         Some((stream, self.stamps.parse(stamp)?, rest.strip_prefix(b"\"}\n")?))
     }
@@ -145,42 +176,21 @@ impl Decoder {
         Some((stream, rest.strip_prefix(self.known_members.as_slice())?.strip_prefix(TIME)?))
     }
 
-    // A line, or the rest of one, that is not in the engine's form: reports what is no record,
-    // then the first record if there is one. Returns the place after them.
+    // What is at `at`, where the engine's form is not.
     #[cold]
-    fn other_form(
-        &mut self,
-        lines: &mut [u8],
-        at: usize,
-        mut otherwise: Otherwise,
-        sink: &mut impl FnMut(Decoded<'_>),
-    ) -> usize {
-        let searched = lines.get(otherwise.stop..).unwrap_or_default();
-        let feed = memchr::memchr(b'\n', searched).map(|feed| otherwise.stop + feed + 1);
-        let line = match feed {
-            Some(end) => lines.get_mut(..end).unwrap_or_default(),
-            None => lines,
-        };
-        let mut start = at;
-        for _ in 0..TRIES_PER_LINE {
-            if let Some(found) = self.any_form(line, start, &otherwise) {
-                return report(line, at, start, found, sink);
-            }
-            // A torn record ends before the brace of the next one, whose first quote is taken for
-            // the end of its text.
-            let after = (start + 1).max(otherwise.stop.saturating_sub(1));
-            let rest = line.get(after..).unwrap_or_default();
-            let Some(brace) = memchr::memmem::find(rest, b"{\"") else {
-                break;
-            };
-            start = after + brace;
-            otherwise = match self.written_form(line, start) {
-                Ok(found) => return report(line, at, start, found, sink),
-                Err(otherwise) => otherwise,
-            };
+    fn other_form(&mut self, lines: &mut [u8], at: usize, otherwise: &Otherwise) -> Next {
+        let rest = lines.get(otherwise.stop..).unwrap_or_default();
+        let feed = memchr::memchr(b'\n', rest).map(|feed| otherwise.stop + feed + 1);
+        let line_end = feed.unwrap_or(lines.len());
+        let line = lines.get_mut(..line_end).unwrap_or_default();
+        if let Some(found) = self.any_form(line, at, otherwise) {
+            return Next::Record(found);
         }
-        sink(Decoded::Garbled { bytes: line.len() - at, end: line.len() });
-        line.len()
+        // A torn record's text ends only at the first quote of the next record.
+        let after = (at + 1).max(otherwise.stop.saturating_sub(1));
+        let brace = memchr::memmem::find(line.get(after..).unwrap_or_default(), b"{\"");
+        brace
+            .map_or(Next::Line { line_end }, |brace| Next::Brace { place: after + brace, line_end })
     }
 
     // The record at `start` as any JSON object with its members.
@@ -267,21 +277,6 @@ fn stream_member(tail: &[u8]) -> Option<(Stream, &[u8])> {
     } else {
         None
     }
-}
-
-fn report(
-    line: &[u8],
-    at: usize,
-    start: usize,
-    found: Found,
-    sink: &mut impl FnMut(Decoded<'_>),
-) -> usize {
-    if start > at {
-        sink(Decoded::Garbled { bytes: start - at, end: start });
-    }
-    let Found { stream, time, text, end } = found;
-    sink(Decoded::Record { stream, time, text: line.get(text).unwrap_or_default(), end });
-    end
 }
 
 // White space of JSON.

@@ -27,6 +27,8 @@ const SOON_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Silence {
     streams: Mutex<HashMap<u64, Arc<Heard>>>,
     next: AtomicU64,
+    /// There is a first stream.
+    first: Notify,
     started: Instant,
     after: Duration,
 }
@@ -51,7 +53,13 @@ pub(super) struct Ear<'a> {
 impl Silence {
     /// A stream is asked about once it was silent for `after`.
     pub(super) fn new(after: Duration) -> Self {
-        Self { streams: Mutex::default(), next: AtomicU64::new(0), started: Instant::now(), after }
+        Self {
+            streams: Mutex::default(),
+            next: AtomicU64::new(0),
+            first: Notify::new(),
+            started: Instant::now(),
+            after,
+        }
     }
 
     /// A new stream.
@@ -63,7 +71,12 @@ impl Silence {
             ask: Notify::new(),
         };
         let heard = Arc::new(heard);
-        self.lock().insert(id, heard.clone());
+        let mut streams = self.lock();
+        if streams.is_empty() {
+            self.first.notify_one();
+        }
+        streams.insert(id, heard.clone());
+        drop(streams);
         Ear { silence: self, id, heard }
     }
 
@@ -72,6 +85,9 @@ impl Silence {
         let mut clock = interval(LOOK_EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            while self.lock().is_empty() {
+                self.first.notified().await;
+            }
             clock.tick().await;
             self.look();
         }

@@ -81,9 +81,10 @@ fuzz_target!(|input: Input<'_>| {
         Wire::Chunks { chunks, extension, after } => {
             let mut extension = extension.replace('\n', "");
             extension.truncate(extension.floor_char_boundary(900));
+            let extension = if extension.is_empty() { extension } else { format!(";{extension}") };
             let mut wire = Vec::new();
             for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
-                wire.extend(format!("{:X};{extension}\r\n", chunk.len()).bytes());
+                wire.extend(format!("{:X}{extension}\r\n", chunk.len()).bytes());
                 wire.extend_from_slice(chunk);
                 wire.extend_from_slice(b"\r\n");
             }

@@ -71,21 +71,28 @@ impl Content {
         }
     }
 
-    /// The same without waiting for the disk: then it is an error of kind `WouldBlock`.
+    /// The same without waiting for the disk: an error of kind `WouldBlock` if the page cache ends
+    /// before the first line end behind `known` bytes does, and the file does not.
     pub(in crate::source::docker) fn read_now(
         &mut self,
         buffer: &mut [u8],
         offset: u64,
+        known: usize,
     ) -> io::Result<usize> {
-        if let Self::Plain(file) = self {
-            let slices = &mut [IoSliceMut::new(buffer)];
-            match rustix::io::preadv2(&*file, slices, offset, ReadWriteFlags::NOWAIT) {
-                // Some file systems do not know how; they are waited for.
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-                read => return read.map_err(io::Error::from),
+        let Self::Plain(file) = self else { return self.read_at(buffer, offset) };
+        let slices = &mut [IoSliceMut::new(buffer)];
+        match rustix::io::preadv2(&*file, slices, offset, ReadWriteFlags::NOWAIT) {
+            Ok(read)
+                if has_line_end(buffer.get(known..read))
+                    || offset + read as u64 >= file.metadata()?.len() =>
+            {
+                Ok(read)
             }
+            Ok(_) => Err(io::ErrorKind::WouldBlock.into()),
+            // Some file systems do not know how.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.read_at(buffer, offset),
+            Err(error) => Err(error.into()),
         }
-        self.read_at(buffer, offset)
     }
 
     /// Brings what is at `offset` from the disk, beside the workers.
@@ -129,6 +136,10 @@ impl Content {
             Self::Compressed(compressed) => &compressed.decoder.get_ref().file,
         }
     }
+}
+
+fn has_line_end(bytes: Option<&[u8]>) -> bool {
+    bytes.is_some_and(|bytes| memchr::memchr(b'\n', bytes).is_some())
 }
 
 impl Compressed {

@@ -28,10 +28,10 @@ thread_local! {
 
 /// What a read brought.
 enum Step {
-    /// Records, and there may be more at once.
+    /// Records, and surely more.
     More,
-    /// All that is there for now.
-    AllForNow,
+    /// Records, and perhaps more: a short read may end where the page cache does.
+    Short,
     /// No whole record.
     Nothing,
     /// A line that may be a terminal's: whether the container has one must be known first.
@@ -93,10 +93,10 @@ impl Follower {
                 let seen = self.seen.borrow_and_update();
                 (seen.gone, seen.running)
             };
-            let step = match self.read_file(reader) {
+            let step = match self.read_file(reader, false) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     reader.file.content.fetch(reader.offset).await?;
-                    Step::More
+                    self.read_file(reader, true)?
                 }
                 step => step?,
             };
@@ -104,17 +104,26 @@ impl Follower {
             match step {
                 Step::More => tokio::task::yield_now().await,
                 Step::Terminal => Box::pin(self.learn_of_terminal()).await,
-                Step::AllForNow if running && !reader.is_moved() => {
-                    self.change(reader, None).await;
-                }
-                Step::AllForNow => {}
-                Step::Nothing => {
+                Step::Short | Step::Nothing => {
+                    if self.has_more(reader, matches!(step, Step::Short))? {
+                        continue;
+                    }
                     if let Some(end) = self.at_end(reader, gone, running).await? {
                         return Ok(end);
                     }
                 }
             }
         }
+    }
+
+    /// Whether to read again at once, after records (`taken`) or none.
+    fn has_more(&mut self, reader: &mut Reader, taken: bool) -> io::Result<bool> {
+        let Some(length) = reader.file.content.length()? else { return Ok(taken) };
+        if length < reader.offset {
+            self.begin_again(reader);
+            return Ok(true);
+        }
+        Ok(taken && length > reader.offset)
     }
 
     /// Waits for a change of the file or the container.
@@ -135,10 +144,6 @@ impl Follower {
         gone: bool,
         running: bool,
     ) -> io::Result<Option<End>> {
-        if reader.file.content.length()?.is_some_and(|length| length < reader.offset) {
-            self.begin_again(reader);
-            return Ok(None);
-        }
         let mut pause = None;
         if reader.is_moved() {
             match reader.files.after(&reader.file) {
@@ -211,15 +216,22 @@ impl Follower {
         }
     }
 
-    /// One read: decodes, admits and assembles what is there.
-    fn read_file(&mut self, reader: &mut Reader) -> io::Result<Step> {
+    /// One read: decodes, admits and assembles what is there. Unless it is `fetched`, an error of
+    /// kind `WouldBlock` says that it has to be brought from the disk.
+    fn read_file(&mut self, reader: &mut Reader, fetched: bool) -> io::Result<Step> {
         let mut scratch = SCRATCH.take();
         if scratch.len() < reader.room {
             scratch.resize(reader.room, 0);
         }
         let buffer = scratch.get_mut(..reader.room).unwrap_or_default();
         let seam = reader.seam_bytes();
-        let step = match reader.file.content.read_now(buffer, reader.offset - seam as u64) {
+        let (content, from) = (&mut reader.file.content, reader.offset - seam as u64);
+        let read = if fetched {
+            content.read_at(buffer, from)
+        } else {
+            content.read_now(buffer, from, seam)
+        };
+        let step = match read {
             Ok(read) => {
                 let is_full = read == buffer.len();
                 match buffer.get_mut(..read).and_then(|bytes| bytes.split_at_mut_checked(seam)) {
@@ -269,7 +281,7 @@ impl Follower {
         match (taken == whole, is_full) {
             (false, _) => Step::Terminal,
             (true, true) => Step::More,
-            (true, false) => Step::AllForNow,
+            (true, false) => Step::Short,
         }
     }
 

@@ -3,72 +3,75 @@
 //! Control characters and bytes that are not UTF-8 stay as they are; half of a surrogate pair
 //! becomes U+FFFD, as with Go.
 
-/// Decodes the string that `bytes` begins within: the length of its text, and the place of its
-/// closing quote. Fails with the place where the bytes cease to be a string.
-pub(super) fn decode(bytes: &mut [u8]) -> Result<(usize, usize), usize> {
-    let stop = memchr::memchr3(b'"', b'\\', b'\n', bytes).unwrap_or(bytes.len());
-    match bytes.get_mut(stop..) {
+use std::ops::Range;
+
+/// What is read and moved at once.
+const WORD_BYTES: usize = 8;
+
+/// Decodes the string that begins at `start`: where its text is then, and the place of its closing
+/// quote. The text may be put before `start`, where at least 8 bytes are of no use any more.
+/// Fails with the place where the bytes cease to be a string, or with one in the last 7 bytes.
+pub(super) fn decode(bytes: &mut [u8], start: usize) -> Result<(Range<usize>, usize), usize> {
+    let string = bytes.get_mut(start..).unwrap_or_default();
+    let stop = memchr::memchr3(b'"', b'\\', b'\n', string).unwrap_or(string.len());
+    let end = start + stop;
+    match string.get_mut(stop..) {
         // All that most lines hold: the line feed at their end.
         Some([escape @ b'\\', b'n', b'"', ..]) => {
             *escape = b'\n';
-            Ok((stop + 1, stop + 2))
+            Ok((start..end + 1, end + 2))
         }
-        Some([b'"', ..]) => Ok((stop, stop)),
-        Some([b'\\', ..]) => unescape(bytes, stop),
-        _ => Err(stop),
+        Some([b'"', ..]) => Ok((start..end, end)),
+        Some([b'\\', ..]) => unescape(bytes, start, end),
+        _ => Err(end),
     }
 }
 
-// The same from the first escape on.
-fn unescape(bytes: &mut [u8], first: usize) -> Result<(usize, usize), usize> {
-    let (mut read, mut write) = (first, first);
+// The same with the place of the first escape. The text is moved so far ahead that a word can be
+// written whole: it ends before the next byte to be read, from the first escape on with one byte
+// between them.
+fn unescape(bytes: &mut [u8], start: usize, first: usize) -> Result<(Range<usize>, usize), usize> {
+    let begin = start.saturating_sub(WORD_BYTES);
+    bytes.copy_within(start..first, begin);
+    let (mut read, mut write) = (first, begin + first - start);
     loop {
-        (read, write) = shift_plain(bytes, read, write);
+        let word = *bytes.get(read..).and_then(<[u8]>::first_chunk).ok_or(read)?;
+        let plain = plain_bytes(u64::from_le_bytes(word));
+        put(bytes, write, word);
+        (read, write) = (read + plain, write + plain);
+        if plain == WORD_BYTES {
+            continue;
+        }
         match bytes.get(read..).unwrap_or_default() {
-            [b'"', ..] => return Ok((write, read)),
-            [b'\\', b'u', rest @ ..] => {
-                let (character, length) = code(rest).ok_or(read)?;
+            [b'\\', b'u', digits @ ..] => {
+                let (character, length) = code(digits).ok_or(read)?;
                 let mut encoded = [0; 4];
-                for &byte in character.encode_utf8(&mut encoded).as_bytes() {
-                    put(bytes, write, byte);
-                    write += 1;
-                }
-                read += 2 + length;
+                let written = character.encode_utf8(&mut encoded).len();
+                put(bytes, write, encoded);
+                (read, write) = (read + 2 + length, write + written);
             }
-            [b'\\', escape, ..] => {
-                let byte = short(*escape).ok_or(read)?;
-                put(bytes, write, byte);
+            [b'\\', letter, ..] => {
+                let byte = short(*letter);
+                if byte == 0 {
+                    return Err(read);
+                }
+                put(bytes, write, [byte]);
                 (read, write) = (read + 2, write + 1);
             }
+            [b'"', ..] => return Ok((begin..write, read)),
             _ => return Err(read),
         }
     }
 }
 
-// Moves what needs no decoding from `read` to `write`, which is not after it, up to the next
-// quote, backslash or line feed.
-fn shift_plain(bytes: &mut [u8], mut read: usize, mut write: usize) -> (usize, usize) {
-    while let Some(word) = bytes.get(read..).and_then(<[u8]>::first_chunk::<8>).copied() {
-        let plain = plain_bytes(u64::from_le_bytes(word));
-        if plain < 8 {
-            break;
-        }
-        if let Some(place) = bytes.get_mut(write..).and_then(<[u8]>::first_chunk_mut) {
-            *place = word;
-        }
-        (read, write) = (read + 8, write + 8);
+fn put<const N: usize>(bytes: &mut [u8], at: usize, text: [u8; N]) {
+    if let Some(place) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = text;
     }
-    while let Some(&byte) = bytes.get(read)
-        && !matches!(byte, b'"' | b'\\' | b'\n')
-    {
-        put(bytes, write, byte);
-        (read, write) = (read + 1, write + 1);
-    }
-    (read, write)
 }
 
 // How many bytes of a little-endian word come before its first quote, backslash or line feed.
-fn plain_bytes(word: u64) -> u32 {
+fn plain_bytes(word: u64) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     // The lowest bit that is set marks the first byte that is zero after `^`.
     let zeros = |byte: u8| {
@@ -76,25 +79,22 @@ fn plain_bytes(word: u64) -> u32 {
         other.wrapping_sub(ONES) & !other
     };
     let special = (zeros(b'"') | zeros(b'\\') | zeros(b'\n')) & (ONES << 7);
-    special.trailing_zeros() / 8
+    special.trailing_zeros() as usize / 8
 }
 
-fn put(bytes: &mut [u8], at: usize, byte: u8) {
-    if let Some(place) = bytes.get_mut(at) {
-        *place = byte;
-    }
-}
-
-fn short(escape: u8) -> Option<u8> {
-    Some(match escape {
-        b'"' | b'\\' | b'/' => escape,
-        b'n' => b'\n',
-        b't' => b'\t',
-        b'r' => b'\r',
+// What a backslash and one letter stand for; 0 for letters that mean nothing.
+fn short(letter: u8) -> u8 {
+    match letter {
+        b'"' => b'"',
+        b'\\' => b'\\',
+        b'/' => b'/',
         b'b' => 0x08,
         b'f' => 0x0C,
-        _ => return None,
-    })
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => 0,
+    }
 }
 
 // The character whose code follows `\u`, and how many bytes it takes: 4, or 10 with `\u` and the

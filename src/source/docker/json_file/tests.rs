@@ -1,6 +1,8 @@
 //! Records as Go's encoder writes them, read back; and what is damaged, with `serde_json` as the
 //! judge of what is a record.
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -71,7 +73,7 @@ fn go_string(text: &[u8], earlier: bool) -> String {
                 '\r' => out.push_str("\\r"),
                 '\t' if !earlier => out.push_str("\\t"),
                 '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                    out.push_str(&format!("\\u{:04x}", u32::from(character)));
+                    write!(out, "\\u{:04x}", u32::from(character)).unwrap();
                 }
                 _ => out.push(character),
             }
@@ -194,11 +196,11 @@ fn a_record_after_a_torn_one_is_not_lost_with_it() {
     let whole = line(r"whole\n");
     let long = line(r#"a\t\"b\u003c"#);
     let short = line("ab");
-    for torn in (1..short.len() - 2).map(|end| &short[..end]) {
+    for torn in (1..short.len() - 2).map(|end| short.get(..end).unwrap()) {
         let seen = texts(&decode(format!("{torn}{whole}")));
         assert_eq!(seen, [format!("garbled {}", torn.len()), r"stdout whole\n".into()], "{torn}");
     }
-    for torn in (1..long.len() - 2).map(|end| &long[..end]) {
+    for torn in (1..long.len() - 2).map(|end| long.get(..end).unwrap()) {
         let seen = texts(&decode(format!("{torn}{whole}{whole}")));
         let garbled = format!("garbled {}", torn.len());
         assert_eq!(seen, [&garbled, r"stdout whole\n", r"stdout whole\n"], "{torn}");
@@ -206,6 +208,34 @@ fn a_record_after_a_torn_one_is_not_lost_with_it() {
     let torn = r#"{"log":"a","stream":"stdout","attrs":{"k":"v"#;
     let seen = texts(&decode(format!("{torn}{torn}{whole}")));
     assert_eq!(seen, [format!("garbled {}", 2 * torn.len()), r"stdout whole\n".into()]);
+}
+
+#[test]
+fn a_line_is_searched_for_a_record_a_bounded_number_of_times() {
+    let whole = line("whole");
+    let torn = |times: usize| r#"{"x"#.repeat(times) + &whole;
+    let found = texts(&decode(torn(TRIES_PER_LINE)));
+    assert_eq!(found, [format!("garbled {}", 3 * TRIES_PER_LINE), "stdout whole".into()]);
+    let lost = torn(TRIES_PER_LINE + 1);
+    assert_eq!(texts(&decode(&lost)), [format!("garbled {}", lost.len())]);
+}
+
+#[test]
+fn huge_attributes_are_not_kept() {
+    let mut decoder = Decoder::default();
+    for (bytes, kept) in [(KNOWN_MEMBERS_BYTES + 1, false), (100, true)] {
+        let value = "v".repeat(bytes);
+        let attributes = [("name".to_owned(), value)];
+        let printed = Printed {
+            text: b"a\n".to_vec(),
+            stream: Stream::Stdout,
+            time: Timestamp::default(),
+            earlier: false,
+        };
+        let seen = push(&mut decoder, written(&printed, &attributes).as_bytes());
+        assert_eq!(texts(&seen), [r"stdout a\n"]);
+        assert_eq!(!decoder.known_members.is_empty(), kept);
+    }
 }
 
 #[test]
@@ -241,6 +271,8 @@ fn what_is_no_record_costs_only_its_own_line() {
         r#"{"log":"a\x","stream":"stdout","time":"2026-11-22T22:40:06Z"}"#,
         r#"{"log":"a\u00","stream":"stdout","time":"2026-11-22T22:40:06Z"}"#,
         r#"{"log":"a" "stream":"stdout","time":"2026-11-22T22:40:06Z"}"#,
+        // What a container printed is no record, even if it looks like one once it is decoded.
+        r#"{"log":"{\"log\":\"a\",\"stream\":\"stdout\",\"time\":\"2026-11-22T22:40:06Z\"}"#,
     ] {
         let seen = texts(&decode(format!("{bad}\n{}", line("next"))));
         assert_eq!(seen, [format!("garbled {}", bad.len() + 1), "stdout next".into()], "{bad}");
@@ -283,7 +315,7 @@ fn members_that_were_learnt_never_stand_for_others() {
     // In the first line, the last `"time":"` is a part of a member's name.
     let odd = |time: &str| {
         let end = r#""x\"time":"2026-11-22T22:40:06Z""#;
-        format!(r#"{{"log":"a","stream":"stdout","time":"{time}",{end}}}"#) + "\n"
+        format!(r#"{{"log":"a","stream":"stdout","attrs":{{}},"time":"{time}",{end}}}"#) + "\n"
     };
     let first = odd("2026-11-22T22:40:06Z");
     let attributes = |value: &str| line("a").replace("\"time\"", &format!("{value},\"time\""));
