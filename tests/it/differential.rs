@@ -6,11 +6,12 @@ use std::path::Path;
 
 use crate::support::agent::{Agent, Launch, Strategy};
 use crate::support::engine::{Engine, Start};
-use crate::support::numbers::Stream;
 use crate::support::{SOON, check, until};
 
 /// Where the engine cuts a line.
 const PIECE_BYTES: usize = 16 * 1024;
+/// How many lines a container prints on each stream, without the last.
+const LINES: usize = 150;
 /// What a stream ends with; no line feed follows.
 const END: &str = "the end";
 
@@ -76,74 +77,95 @@ impl Random {
     }
 }
 
-/// What a container prints on one stream: `count` lines, some of them long, and the last without
-/// an end. Through the API, a terminal's long lines can be told only if every byte is a character.
-fn printed(seed: u64, count: usize, terminal: bool) -> Vec<Vec<u8>> {
+/// What the long lines of a container are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Long {
+    /// Anything. In a file some of these lines take six times their length.
+    Any,
+    /// What a file takes as it is: Engine 20.10 loses what it is asked for while it rotates fast.
+    Plain,
+    /// What a terminal shows as it is: through the API, long lines of one can only be told if every
+    /// byte is a character. Nor is there a way to tell that its last line is one, without an end.
+    Terminal,
+}
+
+/// What a container prints on one stream: some of the lines are long, and the last has no end.
+fn printed(seed: u64, long: Long) -> Vec<Vec<u8>> {
     let mut random = Random(seed);
-    let parts: &[&[u8]] = if terminal {
-        &[b"x", b"long line "]
-    } else {
-        &[b"x", b"\0", b"\xff", b"\"", "é".as_bytes(), "漢".as_bytes(), b"a\r"]
+    let parts: &[&[u8]] = match long {
+        Long::Any => &[b"x", b"\0", b"\xff", b"\"", "é".as_bytes(), "漢".as_bytes(), b"a\r"],
+        Long::Plain => &[b"x", "é".as_bytes(), "漢".as_bytes()],
+        Long::Terminal => &[b"x", b"long line "],
     };
-    let mut line = |at: usize| match at % 20 {
-        7 => {
-            let part = random.pick(parts);
-            random.long_line(part)
+    let mut line = |at: usize| {
+        if at % 15 != 7 {
+            return random.line();
         }
-        _ => random.line(),
+        let part = random.pick(parts);
+        random.long_line(part)
     };
-    let mut lines: Vec<_> = (0..count).map(&mut line).collect();
+    let mut lines: Vec<_> = (0..LINES).map(&mut line).collect();
     lines.push(END.into());
     lines
 }
 
 /// The files that the script prints: as many lines in each as `per_file` says, so that the names
 /// rise.
-fn write_files(folder: &Path, stream: &str, lines: &[Vec<u8>], per_file: usize) {
-    for (number, lines) in lines.chunks(per_file).enumerate() {
+fn write_files(
+    folder: &Path,
+    stream: &str,
+    seed: u64,
+    long: Long,
+    per_file: usize,
+) -> Vec<Vec<u8>> {
+    let printed = printed(seed, long);
+    for (number, lines) in printed.chunks(per_file).enumerate() {
         let text = lines.join(&b'\n');
         let is_last = lines.last().is_some_and(|line| line == END.as_bytes());
-        let end: &[u8] = if is_last { b"" } else { b"\n" };
+        let end: &[u8] = if is_last && long != Long::Terminal { b"" } else { b"\n" };
         fs::write(folder.join(format!("{stream}-{number:04}")), [&text, end].concat()).unwrap();
     }
+    printed
 }
 
 /// A container that prints generated lines on both streams at the same time, a file of them and
-/// then a pause.
+/// then a pause; a terminal has but one stream.
 struct Printer {
     name: String,
     out: Vec<Vec<u8>>,
-    terminal: bool,
+    long: Long,
     _folder: tempfile::TempDir,
 }
 
 impl Printer {
-    fn start(start: Start, seed: u64, terminal: bool, pause_micros: u32) -> Self {
+    fn start(start: Start, seed: u64, long: Long, pause_micros: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let out = printed(seed, 240, terminal);
-        let per_file = if pause_micros > 0 { 8 } else { 1000 };
-        write_files(folder.path(), "out", &out, per_file);
-        write_files(folder.path(), "err", &printed(seed + 1, 240, terminal), per_file);
+        let per_file = if pause_micros > 0 { 5 } else { LINES + 1 };
+        let out = write_files(folder.path(), "out", seed, long, per_file);
+        write_files(folder.path(), "err", seed + 1, long, per_file);
         let pause = if pause_micros > 0 { format!("usleep {pause_micros}") } else { ":".into() };
-        let script = format!(
-            "for file in /data/err-*; do cat $file; {pause}; done >&2 & \
-             for file in /data/out-*; do cat $file; {pause}; done; wait"
-        );
+        let terminal = long == Long::Terminal;
+        let print = |stream| format!("for file in /data/{stream}-*; do cat $file; {pause}; done");
+        let error = if terminal { String::new() } else { print("err") + " >&2 &" };
         let start = start.option(&format!("--volume={}:/data:ro", folder.path().display()));
         let start = if terminal { start.option("--tty") } else { start };
-        Self { name: start.run(&script), out, terminal, _folder: folder }
+        let name = start.run(&format!("{error} {}; wait", print("out")));
+        Self { name, out, long, _folder: folder }
     }
 
-    /// What an agent has given out of one stream; complete once both streams have ended.
+    /// What an agent has given out of both streams, once both have ended.
     #[track_caller]
     fn wait_lines(&self, agent: &Agent) -> [Vec<Line>; 2] {
-        until(&format!("{} is read to its end", self.name), 2 * SOON, || {
-            let lines = lines_of(&agent.output(), &self.name);
-            let ends = |lines: &[Line]| lines.iter().filter(|line| line.1.contains(END)).count();
-            let ended: usize = lines.iter().map(|lines| ends(lines)).sum();
-            check(ended == 2, || format!("{} and {} lines", lines[0].len(), lines[1].len()))?;
-            Ok(lines)
-        })
+        let (mark, end) = (format!("\"container\":\"{}\"", self.name), format!("{END}\"}}"));
+        let wanted = if self.long == Long::Terminal { 1 } else { 2 };
+        let output = until(&format!("{} is read to its end", self.name), 2 * SOON, || {
+            let output = agent.output();
+            let own: Vec<_> = output.lines().filter(|line| line.contains(&mark)).collect();
+            let ends = own.iter().filter(|line| line.ends_with(&end)).count();
+            check(ends == wanted, || format!("{} lines and {ends} ends", own.len()))?;
+            Ok(output)
+        });
+        lines_of(&output, &self.name)
     }
 }
 
@@ -161,47 +183,79 @@ fn lines_of(output: &str, container: &str) -> [Vec<Line>; 2] {
     lines
 }
 
-fn agent(strategy: Strategy) -> Agent {
-    let launch = Launch::new().strategy(strategy).env("DOWNSPOUT_BACKLOG", "true");
-    launch.env("DOWNSPOUT_PROBE_AFTER", "1s").arg("stdout://?format=json").ready()
+/// What reads the logs: an agent by file, one by api.
+struct Readers {
+    states: [tempfile::TempDir; 2],
+}
+
+const STRATEGIES: [Strategy; 2] = [Strategy::File, Strategy::Api];
+
+impl Readers {
+    /// Agents that have run once before anything was printed: so they want all of it, and nothing
+    /// that was there before.
+    fn new() -> Self {
+        let readers = Self { states: STRATEGIES.map(|_| tempfile::tempdir().unwrap()) };
+        for agent in readers.start() {
+            assert_eq!(agent.terminate().code, Some(0));
+        }
+        readers
+    }
+
+    fn start(&self) -> [Agent; 2] {
+        STRATEGIES.map(|strategy| {
+            let state = self.states[strategy as usize].path();
+            let launch = Launch::new().strategy(strategy).env("DOWNSPOUT_STATE_DIR", state);
+            launch.env("DOWNSPOUT_PROBE_AFTER", "1s").arg("stdout://?format=json").ready()
+        })
+    }
 }
 
 // Both agents gave out the same, and what a terminal cannot change is what was printed.
 #[track_caller]
 fn assert_same(printer: &Printer, agents: &[Agent; 2]) {
+    let name = &printer.name;
     let [by_file, by_api] = agents.each_ref().map(|agent| printer.wait_lines(agent));
     for (stream, (by_file, by_api)) in by_file.iter().zip(&by_api).enumerate() {
-        let differ = by_file.iter().zip(by_api).position(|(file, api)| file != api);
-        let brief = |lines: &[Line], at: usize| {
-            lines
-                .get(at)
-                .map(|(time, text)| format!("{time} {:.200?} ({} bytes)", text, text.len()))
-        };
-        if let Some(at) = differ {
-            let (file, api) = (brief(by_file, at), brief(by_api, at));
-            panic!(
-                "line {at} of {} ({stream}):\n by file {file:?}\n by api  {api:?}",
-                printer.name
-            );
+        let same = by_file.iter().zip(by_api).take_while(|(file, api)| file == api).count();
+        let is_all = same == by_file.len() && same == by_api.len();
+        let (file, api) = (brief(&by_file[same..]), brief(&by_api[same..]));
+        if !is_all {
+            let log = Engine::docker(&["inspect", "--format", "{{.LogPath}}", name]);
+            std::process::Command::new("cp")
+                .args([
+                    "-r",
+                    Path::new(&log).parent().unwrap().to_str().unwrap(),
+                    &format!("/tmp/ft-keep/"),
+                ])
+                .status()
+                .unwrap();
         }
-        assert_eq!(by_file.len(), by_api.len(), "{} ({stream})", printer.name);
+        assert!(is_all, "{name}, stream {stream}, line {same}:\n file {file}\n api  {api}");
     }
-    if printer.terminal {
+    if printer.long == Long::Terminal {
         return;
     }
-    let out = &by_file[Stream::Out as usize];
+    let [out, _] = by_file;
     assert_eq!(out.len(), printer.out.len());
     for ((_, came), printed) in out.iter().zip(&printer.out) {
-        // json-file replaces each byte that is no character by U+FFFD.
+        // The driver replaces each byte that is no character, and what is cut.
         let is_text = std::str::from_utf8(printed).is_ok() && printed.len() < PIECE_BYTES;
         assert!(!is_text || came.as_bytes() == printed, "{came:?}");
     }
-    assert!(out.is_sorted_by_key(|(time, _)| time), "the order of {}", printer.name);
+    assert!(out.is_sorted_by_key(|(time, _)| time), "the order of {name}");
+}
+
+fn brief(lines: &[Line]) -> String {
+    let line = |(time, text): &Line| {
+        let start: String = text.chars().take(40).collect();
+        format!("{time} {start:?} ({} bytes)", text.len())
+    };
+    lines.iter().take(3).map(line).collect::<Vec<_>>().join("\n      ")
 }
 
 #[track_caller]
 fn end(agents: [Agent; 2]) {
-    for (agent, strategy) in agents.into_iter().zip([Strategy::File, Strategy::Api]) {
+    for (agent, strategy) in agents.into_iter().zip(STRATEGIES) {
         agent.assert_read_by(strategy);
         assert_eq!(agent.metrics().value("log_bytes_garbled_total"), 0);
         assert_eq!(agent.terminate().code, Some(0));
@@ -225,14 +279,15 @@ fn files(name: &str) -> (usize, usize) {
 #[test]
 fn logs_at_rest_are_the_same_by_file_and_by_api() {
     let engine = Engine::new("rest");
+    let readers = Readers::new();
     let start = |name: &str| engine.container(name);
     let printers = [
-        Printer::start(start("whole"), 1, false, 0),
-        Printer::start(rotating(start("plain"), false), 3, false, 0),
-        Printer::start(rotating(start("compressed"), true), 5, false, 0),
-        Printer::start(start("tty"), 7, true, 0),
-        Printer::start(rotating(start("tty-plain"), false), 9, true, 0),
-        Printer::start(rotating(start("tty-compressed"), true), 11, true, 0),
+        Printer::start(start("whole"), 1, Long::Any, 0),
+        Printer::start(rotating(start("plain"), false), 3, Long::Any, 0),
+        Printer::start(rotating(start("compressed"), true), 5, Long::Any, 0),
+        Printer::start(start("tty"), 7, Long::Terminal, 0),
+        Printer::start(rotating(start("tty-plain"), false), 9, Long::Terminal, 0),
+        Printer::start(rotating(start("tty-compressed"), true), 11, Long::Terminal, 0),
     ];
     for printer in &printers {
         assert_eq!(Engine::wait(&printer.name), "0");
@@ -241,7 +296,7 @@ fn logs_at_rest_are_the_same_by_file_and_by_api() {
     assert_eq!(whole, (1, 0));
     assert!(plain.0 > 5 && plain.1 == 0, "{plain:?}");
     assert!(compressed.0 > 5 && compressed.1 > 4, "{compressed:?}");
-    let agents = [agent(Strategy::File), agent(Strategy::Api)];
+    let agents = readers.start();
     for printer in &printers {
         assert_same(printer, &agents);
     }
@@ -251,15 +306,14 @@ fn logs_at_rest_are_the_same_by_file_and_by_api() {
 #[test]
 fn logs_that_are_being_written_are_the_same_by_file_and_by_api() {
     let engine = Engine::new("live");
-    let agents = [agent(Strategy::File), agent(Strategy::Api)];
+    let agents = Readers::new().start();
     let start = |name: &str| engine.container(name);
-    // Engine 20.10 loses what it is asked for while it is rotated faster.
     const PAUSE_MICROS: u32 = 150_000;
     let printers = [
-        Printer::start(start("whole"), 21, false, PAUSE_MICROS),
-        Printer::start(rotating(start("plain"), false), 23, false, PAUSE_MICROS),
-        Printer::start(rotating(start("compressed"), true), 25, false, PAUSE_MICROS),
-        Printer::start(rotating(start("tty"), false), 27, true, PAUSE_MICROS),
+        Printer::start(start("whole"), 21, Long::Plain, PAUSE_MICROS),
+        Printer::start(rotating(start("plain"), false), 23, Long::Plain, PAUSE_MICROS),
+        Printer::start(rotating(start("compressed"), true), 25, Long::Plain, PAUSE_MICROS),
+        Printer::start(rotating(start("tty"), false), 27, Long::Terminal, PAUSE_MICROS),
     ];
     for printer in &printers {
         assert_same(printer, &agents);

@@ -265,6 +265,7 @@ impl Follower {
             };
         };
         reader.room = READ_BYTES;
+        reader.torn = 0;
         // Decoding overwrites it.
         reader.keep_seam(lines);
         let taken = self.take_lines(reader, lines);
