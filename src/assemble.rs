@@ -24,6 +24,8 @@ pub struct Piece<'a> {
 pub struct Assembler {
     max_line_bytes: usize,
     carriage_returns: bool,
+    /// Where the last piece of both streams ends in the log's file.
+    end: u64,
     held: [Held; 2],
 }
 
@@ -32,8 +34,6 @@ struct Held {
     text: Vec<u8>,
     time: Timestamp,
     mark: Option<Mark>,
-    /// The last piece.
-    span: Span,
     /// Where the first piece of what is held begins in the log's file; `None` if that is in an
     /// earlier file.
     began: Option<u64>,
@@ -44,7 +44,8 @@ struct Held {
 impl Assembler {
     /// Lines longer than `max_line_bytes` are given out in parts of that size.
     pub fn new(max_line_bytes: usize) -> Self {
-        Self { max_line_bytes, carriage_returns: false, held: [Held::default(), Held::default()] }
+        let held = [Held::default(), Held::default()];
+        Self { max_line_bytes, carriage_returns: false, end: 0, held }
     }
 
     /// A terminal ends its lines with CR LF: takes the CR off as well.
@@ -57,6 +58,7 @@ impl Assembler {
         let strip = self.carriage_returns;
         let max = self.max_line_bytes;
         let Place { time, stream, mark, span } = piece.place;
+        self.end = span.end;
         let (held, other) = self.of(stream);
         let (text, ended) = match piece.text.split_last() {
             Some((b'\n', text)) => (text, true),
@@ -75,14 +77,14 @@ impl Assembler {
         let before = held.mark;
         held.open = true;
         held.text.extend_from_slice(text);
-        held.span = span;
-        let parts = held.give_parts(max, (stream, before), other, out);
+        let from = span.start().unwrap_or_default();
+        let parts = held.give_parts(max, (stream, before), other.behind(from), out);
         held.mark = Some(mark);
         if ended {
             if strip && held.text.last() == Some(&b'\r') {
                 held.text.pop();
             }
-            held.give_rest(stream, other, out);
+            held.give_rest(stream, other.behind(span.end), out);
         }
         parts
     }
@@ -90,9 +92,10 @@ impl Assembler {
     /// Gives out what is held: the log has ended and nothing will complete it.
     pub fn flush(&mut self, out: &mut ChunkBuilder) {
         for stream in [Stream::Stdout, Stream::Stderr] {
+            let end = self.end;
             let (held, other) = self.of(stream);
             if held.open && !held.text.is_empty() {
-                held.give_rest(stream, other, out);
+                held.give_rest(stream, other.behind(end), out);
             }
         }
     }
@@ -102,11 +105,12 @@ impl Assembler {
     pub fn give_out(&mut self, out: &mut ChunkBuilder) -> u64 {
         let mut parts = 0;
         for stream in [Stream::Stdout, Stream::Stderr] {
+            let end = self.end;
             let (held, other) = self.of(stream);
             if held.open && !held.text.is_empty() {
-                held.give_rest(stream, other, out);
+                held.give_rest(stream, other.behind(end), out);
                 held.open = true;
-                held.began = Some(held.span.end);
+                held.began = Some(end);
                 parts += 1;
             }
         }
@@ -161,13 +165,11 @@ impl Held {
         &mut self,
         max: usize,
         (stream, before): (Stream, Option<Mark>),
-        other: &Self,
+        span: Span,
         out: &mut ChunkBuilder,
     ) -> u64 {
         let time = self.time;
         let mark = before.unwrap_or(Mark { time, pieces: 0 });
-        let piece = self.span.start().unwrap_or_default();
-        let span = other.behind(piece);
         let mut parts = 0;
         let mut given = 0;
         while let Some(part) =
@@ -178,16 +180,15 @@ impl Held {
             parts += 1;
         }
         if given > 0 {
-            self.began = Some(piece);
+            self.began = Some(span.end);
         }
         self.text.drain(..given);
         parts
     }
 
-    fn give_rest(&mut self, stream: Stream, other: &Self, out: &mut ChunkBuilder) {
+    fn give_rest(&mut self, stream: Stream, span: Span, out: &mut ChunkBuilder) {
         let time = self.time;
         let mark = self.mark.unwrap_or(Mark { time, pieces: 0 });
-        let span = other.behind(self.span.end);
         out.push(&self.text, b"", Place { time, stream, mark, span });
         self.text.clear();
         // One long line must not pin its memory for the life of the container.
