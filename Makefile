@@ -7,11 +7,11 @@ FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
 # Sizes: see deploy/bench.sh.
-BENCH_PARTS ?= micro backlog live outage idle flood
+BENCH_PARTS ?= micro backlog transports live burst outage scaling idle flood
 export IMAGE BUILDER_IMAGE ROUTE FUZZ_SECONDS SOAK_SECONDS SOAK_SEED BENCH_PARTS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build image lint deny bench fuzz soak clean
+.PHONY: help run test build image lint deny bench plot fuzz soak clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
@@ -38,8 +38,12 @@ lint: ## format and lints only
 deny: ## dependencies: advisories, licences, duplicates
 	@deploy/deny.sh
 
-bench: ## all benches, or BENCH_PARTS of micro backlog live outage idle flood (needs an engine)
+bench: ## all benches (2 hours), or BENCH_PARTS=backlog and the like (needs an engine)
 	@deploy/bench.sh
+
+plot: ## draw benches/backlog.svg from the backlog that was measured last
+	@CARGO_PROFILE_BENCH_LTO=thin cargo bench --quiet --locked --bench shipping -- \
+	    --plot benches/backlog.svg
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@deploy/fuzz.sh

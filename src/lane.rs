@@ -13,7 +13,6 @@ mod state;
 mod tests;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -22,6 +21,7 @@ use crate::metrics::DestinationMetrics;
 use crate::record::{Chunk, Container, Cursor, Resume, Timestamp};
 
 pub use producer::{Lane, Rewinds};
+use settled::Moved;
 pub use settled::Settled;
 use state::{Slot, State};
 
@@ -59,7 +59,7 @@ pub struct Lanes {
     filled: Notify,
     budget_bytes: usize,
     since: Timestamp,
-    moved: Arc<AtomicBool>,
+    moved: Arc<Moved>,
     metrics: DestinationMetrics,
 }
 
@@ -78,7 +78,7 @@ impl Lanes {
     /// No lanes yet. `budget_bytes` bounds what waits in all of them, but for one chunk per
     /// reader that runs at the same time. `kept` is where an earlier run has ended.
     pub fn new(budget_bytes: usize, kept: Kept, metrics: DestinationMetrics) -> Arc<Self> {
-        let moved = Arc::new(AtomicBool::new(true));
+        let moved = Arc::new(Moved::new());
         let known = kept.logs.into_iter().map(|(id, resume)| {
             let settled = Arc::new(Settled::new(resume, moved.clone()));
             (id, settled)
@@ -149,9 +149,14 @@ impl Lanes {
         state.prune();
     }
 
+    /// Waits until `kept` has something.
+    pub async fn moved(&self) {
+        self.moved.wait().await;
+    }
+
     /// What to keep, if anything moved since the last call.
     pub fn kept(&self) -> Option<Kept> {
-        if !self.moved.swap(false, Ordering::Relaxed) {
+        if !self.moved.take() {
             return None;
         }
         let mut state = lock(&self.state);

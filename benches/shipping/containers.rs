@@ -22,17 +22,6 @@ const AT_ONCE: usize = 4;
 /// Containers that one command removes.
 const BATCH: usize = 25;
 
-/// What a container does with its lines.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Printing<'a> {
-    pub(crate) image: &'a str,
-    pub(crate) lines: u64,
-    pub(crate) line_bytes: usize,
-    /// Goes on sleeping when all is printed.
-    pub(crate) stays: bool,
-    pub(crate) driver: &'a [&'a str],
-}
-
 /// json-file without rotation, whatever the engine's configuration says.
 pub(crate) const JSON_FILE: &[&str] =
     &["--log-driver=json-file", "--log-opt=max-size=4g", "--log-opt=max-file=1"];
@@ -44,16 +33,15 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Starts it; it prints as fast as it can.
-    pub(crate) fn start(printing: &Printing<'_>) -> Self {
-        let Printing { image, lines, line_bytes, stays, driver } = *printing;
-        let padding = "x".repeat(line_bytes - MARKER.len() - DIGITS - 1);
-        let program = format!(
-            "BEGIN {{ for (i = 0; i < {lines}; i++) printf \"{MARKER}%0{DIGITS}d {padding}\\n\", i }}"
-        );
-        let after = if stays { "exec sleep 100000" } else { "true" };
-        let script = format!("awk '{program}'; {after}");
-        Self { id: run(image, driver, &script) }
+    /// Starts one that runs a shell script; `options` come before the image.
+    pub(crate) fn start(image: &str, options: &[&str], script: &str) -> Self {
+        Self { id: run(image, options, script) }
+    }
+
+    /// Starts one that prints so many lines as fast as it can, and stays.
+    pub(crate) fn print(image: &str, options: &[&str], lines: u64, line_bytes: usize) -> Self {
+        let printing = printing("0", &lines.to_string(), 1, line_bytes);
+        Self::start(image, options, &format!("{printing}; exec sleep 1000000"))
     }
 
     /// Waits until the last line is in the log.
@@ -139,6 +127,16 @@ pub(crate) fn remove_left_overs() -> usize {
     let ids: Vec<String> = ids.lines().map(str::to_owned).collect();
     remove(&ids);
     ids.len()
+}
+
+/// A shell command that prints the lines with each `step`th number from `first` to before `end` as
+/// fast as it can; without their ends, they are so long.
+pub(crate) fn printing(first: &str, end: &str, step: usize, line_bytes: usize) -> String {
+    let padding = "x".repeat(line_bytes - MARKER.len() - DIGITS - 1);
+    format!(
+        "awk -v first={first} -v end={end} 'BEGIN {{ for (i = first + 0; i < end + 0; i += {step}) \
+         printf \"{MARKER}%0{DIGITS}d {padding}\\n\", i }}'"
+    )
 }
 
 /// Starts a container that runs a shell script; its id.

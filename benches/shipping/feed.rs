@@ -1,14 +1,12 @@
 //! What containers print at a pace that the bench sets: each copies a pipe of ours to its output,
 //! and every line says when it was put in. Needs an engine on this machine.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::arrivals::{self, STAMP_DIGITS};
+use super::pipes::Pipes;
 use super::sink::{DIGITS, MARKER};
 
 /// Lengths of lines without their ends, which turn.
@@ -18,16 +16,13 @@ const LONGEST: usize = 200;
 const STRIDE: usize = 37;
 /// Lines that are due within this time are printed together.
 const TICK: Duration = Duration::from_millis(2);
-/// Where containers see the pipes.
-const MOUNT: &str = "/bench";
-/// The file there that starts a flood.
+/// The file beside the pipes that starts a flood.
 const GO: &str = "go";
 
-/// The pipes, which containers read as `/bench/0`, `/bench/1` and so on.
+/// The pipes and what has gone into them.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    folder: PathBuf,
-    pipes: Vec<File>,
+    pipes: Pipes,
     /// Lines that each container has printed.
     printed: Vec<u64>,
     /// Containers between which the numbers turn.
@@ -37,38 +32,29 @@ pub(crate) struct Feed {
 impl Feed {
     /// Makes pipes for the first `count` of `containers` containers.
     pub(crate) fn new(folder: &Path, count: usize, containers: usize) -> Self {
-        let folder = folder.join("pipes");
-        drop(fs::remove_dir_all(&folder));
-        fs::create_dir_all(&folder).unwrap();
-        let folder = folder.canonicalize().unwrap();
-        let paths: Vec<PathBuf> = (0..count).map(|index| folder.join(index.to_string())).collect();
-        let made = Command::new("mkfifo").args(&paths).status().unwrap();
-        assert!(made.success(), "mkfifo in {}", folder.display());
-        // Open for both, lest opening waits for the container, which waits for us.
-        let open = |path| OpenOptions::new().read(true).write(true).open(path).unwrap();
-        let pipes = paths.iter().map(open).collect();
-        Self { folder, pipes, printed: vec![0; count], containers: containers as u64 }
+        let pipes = Pipes::new(folder, count);
+        Self { pipes, printed: vec![0; count], containers: containers as u64 }
     }
 
     /// What `docker run` needs for the pipes to be there.
     pub(crate) fn mount(&self) -> String {
-        format!("--volume={}:{MOUNT}:ro", self.folder.display())
+        self.pipes.mount()
     }
 
     /// What the shell of the container `index` runs.
     pub(crate) fn script(index: usize) -> String {
-        format!("exec cat {MOUNT}/{index}")
+        format!("exec cat {}", Pipes::path(index))
     }
 
     /// What the shell of a container runs that prints as fast as it can from `let_go` on.
     pub(crate) fn flood_script() -> String {
-        let line = "y".repeat(SHORTEST);
-        format!("until [ -e {MOUNT}/{GO} ]; do usleep 50000; done; exec yes {line}")
+        let (line, go) = ("y".repeat(SHORTEST), Pipes::beside(GO));
+        format!("until [ -e {go} ]; do usleep 50000; done; exec yes {line}")
     }
 
     /// Starts what waits for it.
     pub(crate) fn let_go(&self) {
-        File::create(self.folder.join(GO)).unwrap();
+        self.pipes.create(GO);
     }
 
     /// Lines printed by all.
@@ -78,12 +64,12 @@ impl Feed {
 
     /// Every container prints a line.
     pub(crate) fn greet(&mut self) {
-        (0..self.pipes.len()).for_each(|index| self.print(index));
+        (0..self.pipes.count()).for_each(|index| self.print(index));
     }
 
     /// Prints `rate` lines per second for `time`, the containers in turn.
     pub(crate) fn run(&mut self, rate: u64, time: Duration) {
-        let (started, count) = (Instant::now(), self.pipes.len());
+        let (started, count) = (Instant::now(), self.pipes.count());
         let due = |line: u64| Duration::from_nanos(line * 1_000_000_000 / rate);
         for line in (0..).take_while(|line| due(*line) < time) {
             let early = due(line).saturating_sub(started.elapsed());
@@ -103,13 +89,7 @@ impl Feed {
         let padding = length - MARKER.len() - DIGITS - STAMP_DIGITS - 2;
         let stamp = arrivals::now();
         let line = format!("{MARKER}{number:0DIGITS$} {stamp:0STAMP_DIGITS$} {:x<padding$}\n", "");
-        self.pipes[index].write_all(line.as_bytes()).unwrap();
+        self.pipes.write(index, &line);
         self.printed[index] = turn + 1;
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.folder));
     }
 }

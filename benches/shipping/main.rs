@@ -1,10 +1,11 @@
-//! The end-to-end benches against real containers and a TCP syslog receiver, with the syslog
-//! daemons of Debian beside downspout: a backlog and a live load (`drain`), a receiver that goes
-//! away (`outage`), a host full of idle containers (`idle`), and a loud container beside quiet
-//! ones (`flood`). Reads what it costs from /proc. Never sends anything off this machine.
+//! The end-to-end benches against real containers and a syslog receiver of their own, with the
+//! syslog daemons of Debian and Docker's own driver beside downspout. The parts are listed in
+//! `parts`, and each is described in its file. Reads what it costs from /proc. Never sends anything
+//! off this machine.
 //!
 //! `cargo bench --bench shipping -- [--part PART]… [--only NAME]…` and the sizes in `options`,
-//! with `AGENT_BINARY`, `BUSYBOX_IMAGE` and `RECEIVERS` set, as `make bench` does.
+//! with `AGENT_BINARY`, `BUSYBOX_IMAGE` and `RECEIVERS` set, as `make bench` does; or
+//! `--plot FILE`, which draws the last backlog as `make plot` does.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,28 +22,35 @@
 )]
 
 mod arrivals;
+mod cipher;
 mod clean_up;
 mod containers;
 mod drain;
 mod feed;
-mod flood;
-mod idle;
+mod limits;
+mod machine;
 mod options;
-mod outage;
+mod parts;
+mod pipes;
+mod plot;
 mod process;
 mod shippers;
 mod sink;
+mod summary;
 mod table;
 mod tally;
+mod ways;
+mod wire;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use machine::Machine;
 use options::Options;
-use process::Machine;
-use serde_json::{Value, json};
+use parts::PARTS;
 use shippers::{Places, Shipper};
-use table::{Entry, Round, Section};
+use summary::Summary;
+use ways::Way;
 
 /// Where the engine listens unless `DOCKER_HOST` says otherwise.
 const SOCKET: &str = "unix:///var/run/docker.sock";
@@ -58,36 +66,21 @@ struct Bench {
 impl Bench {
     /// The shippers asked for; without root only downspout, for the others read the files.
     fn shippers(&self) -> Vec<Shipper> {
-        let all = [Shipper::Downspout, Shipper::Rsyslog, Shipper::SyslogNg];
-        let asked = all.into_iter().filter(|shipper| self.options.wants(shipper.name()));
+        let asked = Shipper::ALL.into_iter().filter(|shipper| self.options.wants(shipper.name()));
         let folder = containers::log_folder();
         if fs::read_dir(&folder).is_ok() {
             return asked.collect();
         }
         let folder = folder.display();
         eprintln!("!! {folder} cannot be read: only downspout is measured; run as root");
-        asked.filter(|shipper| *shipper == Shipper::Downspout).collect()
+        asked.filter(|shipper| shipper.is_downspout()).collect()
     }
 
-    /// Every shipper in every round, in turning order.
-    fn rounds(&self, part: &str, mut measure: impl FnMut(Shipper) -> Round) -> Vec<Entry> {
-        let shippers = self.shippers();
-        let mut entries: Vec<Entry> = shippers
-            .iter()
-            .map(|shipper| Entry {
-                name: shipper.name(),
-                way: shipper.way(),
-                version: shipper.version(&self.places),
-                rounds: Vec::new(),
-            })
-            .collect();
-        for round in 0..self.options.rounds {
-            for index in table::order(round, shippers.len()) {
-                eprintln!(">> {part}, round {}: {}", round + 1, shippers[index].name());
-                entries[index].rounds.push(measure(shippers[index]));
-            }
-        }
-        entries
+    /// The ways asked for.
+    fn ways(&self) -> Vec<Way> {
+        let engine = [Way::Nobody, Way::Driver].into_iter();
+        let asked = engine.filter(|way| self.options.wants(way.name()));
+        asked.chain(self.shippers().into_iter().map(Way::Shipper)).collect()
     }
 
     fn dockerd_seconds(&self) -> Option<f64> {
@@ -96,7 +89,7 @@ impl Bench {
 
     /// CPU that dockerd has spent since it was at `before`.
     fn dockerd_since(&self, before: Option<f64>) -> Option<f64> {
-        self.dockerd_seconds().zip(before).map(|(after, before)| after - before)
+        self.dockerd.and_then(|pid| process::cpu_since(pid, before))
     }
 }
 
@@ -105,6 +98,12 @@ fn main() {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = top.join("target/bench");
+    fs::create_dir_all(&folder).unwrap();
+    let folder = folder.canonicalize().unwrap();
+    if let Some(file) = &options.plot {
+        plot::draw(&folder.join("backlog.json"), file);
+        return;
+    }
     // Not the binary that cargo builds beside a bench: its libraries have features for tests.
     let agent = variable("AGENT_BINARY")
         .expect("AGENT_BINARY says which binary to measure: run 'make bench', or deploy/build.sh");
@@ -118,41 +117,20 @@ fn main() {
         dockerd: process::dockerd(&variable("DOCKER_HOST").unwrap_or_else(|| SOCKET.into())),
         options,
     };
-    fs::create_dir_all(&folder).unwrap();
     containers::remove_left_overs();
     clean_up::on_signals();
     if bench.dockerd.is_none() {
         eprintln!("!! no dockerd on this machine: what the engine spends is not known");
     }
-    let machine = Machine::look(containers::engine_version());
-    let lost: u64 = PARTS
-        .iter()
-        .filter(|(name, _)| bench.options.includes(name))
-        .map(|(name, run)| {
-            let section = run(&bench);
-            publish(&folder, name, &machine, &section);
-            section.lost
-        })
-        .sum();
+    let version = Shipper::Downspout.version(&bench.places);
+    let machine = Machine::look(containers::engine_version(), version);
+    let mut summary = Summary::new(folder, machine);
+    for (part, run) in PARTS {
+        if bench.options.includes(part) {
+            summary.publish(part, run(&bench));
+        }
+    }
+    summary.end();
+    let lost = summary.lost();
     assert_eq!(lost, 0, "downspout lost {lost} lines");
-}
-
-type Run = fn(&Bench) -> Section;
-
-/// What `--part` chooses from.
-const PARTS: [(&str, Run); 5] = [
-    ("backlog", Bench::backlog),
-    ("live", Bench::live),
-    ("outage", Bench::outage),
-    ("idle", Bench::idle),
-    ("flood", Bench::flood),
-];
-
-/// Prints a part as soon as it is done, and leaves it in two files.
-fn publish(folder: &Path, name: &str, machine: &Machine, section: &Section) {
-    let text = format!("{machine}\n{}", section.text);
-    fs::write(folder.join(format!("{name}.md")), &text).unwrap();
-    let data: Value = json!({ "machine": machine.json(), name: section.data });
-    fs::write(folder.join(format!("{name}.json")), format!("{data:#}\n")).unwrap();
-    println!("\n{text}\nwritten to {}", folder.join(format!("{name}.md")).display());
 }

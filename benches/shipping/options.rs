@@ -1,13 +1,19 @@
 //! What was asked for on the command line. Never reads the environment.
 
-use super::PARTS;
+use std::path::PathBuf;
+
+use super::parts::PARTS;
 
 /// The parts and the sizes of a run.
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) rounds: usize,
-    /// Of backlog and live.
+    /// Of backlog, transports, burst and scaling.
     pub(crate) lines: u64,
+    /// Of live.
+    pub(crate) live_s: u64,
+    /// Of scaling: the most containers that print at once.
+    pub(crate) busy: usize,
     /// Of the outage: lines per second, and how long the receiver is away and back.
     pub(crate) rate: u64,
     pub(crate) away_s: u64,
@@ -19,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) idle_s: u64,
     /// Of the flood.
     pub(crate) flood_s: u64,
+    /// Draw the last backlog into this file, and measure nothing.
+    pub(crate) plot: Option<PathBuf>,
     only: Vec<String>,
     parts: Vec<String>,
 }
@@ -29,6 +37,8 @@ impl Options {
         let mut options = Self {
             rounds: 3,
             lines: 1_000_000,
+            live_s: 30,
+            busy: 500,
             rate: 5_000,
             away_s: 10,
             after_s: 30,
@@ -36,6 +46,7 @@ impl Options {
             containers: 1_000,
             idle_s: 60,
             flood_s: 30,
+            plot: None,
             only: Vec::new(),
             parts: Vec::new(),
         };
@@ -64,12 +75,15 @@ impl Options {
         match name {
             "--rounds" => self.rounds = count(),
             "--lines" => self.lines = number(),
+            "--live-seconds" => self.live_s = number(),
+            "--busy" => self.busy = count(),
             "--rate" => self.rate = number(),
             "--away" => self.away_s = number(),
             "--after" => self.after_s = number(),
             "--containers" => self.containers = count(),
             "--seconds" => self.idle_s = number(),
             "--flood-seconds" => self.flood_s = number(),
+            "--plot" => self.plot = Some(value.into()),
             "--only" => self.only.push(value),
             "--part" => {
                 let parts = PARTS.map(|(part, _)| part);
@@ -77,8 +91,9 @@ impl Options {
                 self.parts.push(value);
             }
             other => panic!(
-                "unknown option {other}: --part, --only, --rounds, --lines, --rate, --away, \
-                 --after, --reset, --containers, --seconds, --flood-seconds"
+                "unknown option {other}: --part, --only, --rounds, --lines, \
+                 --live-seconds, --busy, --rate, --away, --after, --reset, --containers, \
+                 --seconds, --flood-seconds, --plot"
             ),
         }
     }

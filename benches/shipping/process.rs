@@ -1,11 +1,7 @@
-//! What the kernel knows of processes and of this machine, read from /proc. Never estimates.
+//! What the kernel knows of processes, read from /proc. Never estimates.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs;
-use std::path::PathBuf;
-
-use serde_json::{Value, json};
 
 /// `USER_HZ`, in which /proc counts CPU time on every architecture of Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -18,6 +14,19 @@ pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
     Some((ticks(11)? + ticks(12)?) as f64 / TICKS_PER_SECOND)
+}
+
+/// CPU that a process has spent since it was at `before`.
+pub(crate) fn cpu_since(pid: u32, before: Option<f64>) -> Option<f64> {
+    cpu_seconds(pid).zip(before).map(|(after, before)| after - before)
+}
+
+/// What this thread has run so far, in seconds.
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds of some minutes")]
+pub(crate) fn own_thread_seconds() -> Option<f64> {
+    let times = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanos: u64 = times.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(nanos as f64 / 1e9)
 }
 
 /// The largest resident size that a process had, in MiB.
@@ -65,51 +74,4 @@ pub(crate) fn dockerd(socket: &str) -> Option<u32> {
     let told = engines.iter().find(|(_, arguments)| arguments.contains(socket));
     let other = || engines.iter().find(|(_, arguments)| !arguments.contains("unix://"));
     told.or_else(other).map(|(pid, _)| *pid)
-}
-
-/// What a figure depends on.
-#[derive(Debug, Clone)]
-pub(crate) struct Machine {
-    pub(crate) processor: String,
-    pub(crate) cores: usize,
-    pub(crate) memory_gib: f64,
-    pub(crate) kernel: String,
-    pub(crate) engine: String,
-}
-
-impl Machine {
-    pub(crate) fn look(engine: String) -> Self {
-        let read = |path: &str| fs::read_to_string(PathBuf::from(path)).unwrap_or_default();
-        let value = |text: &str, key: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(key));
-            line.map(|line| line.trim_matches([' ', '\t', ':']).to_owned()).unwrap_or_default()
-        };
-        let memory = value(&read("/proc/meminfo"), "MemTotal");
-        let kib: f64 = memory.trim_end_matches(" kB").parse().unwrap_or(0.0);
-        Self {
-            processor: value(&read("/proc/cpuinfo"), "model name"),
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
-            memory_gib: kib / f64::from(1 << 20),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            engine,
-        }
-    }
-}
-
-impl Machine {
-    pub(crate) fn json(&self) -> Value {
-        let Self { processor, cores, memory_gib, kernel, engine } = self;
-        json!({
-            "processor": processor, "cores": cores, "memory_gib": memory_gib,
-            "kernel": kernel, "engine": engine,
-        })
-    }
-}
-
-impl fmt::Display for Machine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { processor, cores, memory_gib, kernel, engine } = self;
-        write!(f, "{processor}, {cores} cores, {memory_gib:.0} GiB, Linux {kernel}, ")?;
-        write!(f, "Docker Engine {engine}.")
-    }
 }

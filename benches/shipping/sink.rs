@@ -1,26 +1,30 @@
-//! A syslog receiver that only counts, and that can go away and come back. Understands both
-//! framings of TCP. Never writes to its senders.
+//! A syslog receiver that only counts, over each transport; over TCP it can go away and come back.
+//! Understands both framings. Never writes to its senders but what TLS and RELP ask for.
 
-use std::io::Read;
+mod receive;
+mod relp;
+mod tls;
+
+use std::fs;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
+use tokio_rustls::rustls::{ServerConfig, SupportedCipherSuite};
 
-use super::arrivals::{self, Frame};
 use super::tally::Tally;
+use super::wire::{Address, Wire};
+use receive::receive;
 
 /// What stands before the number of a line, which has `DIGITS` digits.
 pub(crate) const MARKER: &str = "bench/";
 pub(crate) const DIGITS: usize = 8;
 
-/// Taken from a connection at once, in bytes.
-const READ_BYTES: usize = 256 * 1024;
-/// A frame that is longer is no frame of a bench.
-const MAX_FRAME_BYTES: usize = 1 << 20;
 /// Connections that wait to be accepted.
 const WAITING: i32 = 128;
 
@@ -28,6 +32,8 @@ const WAITING: i32 = 128;
 struct Shared {
     tally: Mutex<Tally>,
     changed: Condvar,
+    /// What the last TLS connection agreed on.
+    suite: OnceLock<SupportedCipherSuite>,
 }
 
 /// The side of a sink that senders can reach.
@@ -41,8 +47,9 @@ struct Door {
 /// A listening sink. Its threads end with the process.
 #[derive(Debug)]
 pub(crate) struct Sink {
-    address: SocketAddr,
+    address: Address,
     shared: Arc<Shared>,
+    tls: Option<Arc<ServerConfig>>,
     door: Option<Door>,
     /// Bound and not listening: senders are refused, and nobody else gets the port.
     reserved: Option<Socket>,
@@ -51,17 +58,42 @@ pub(crate) struct Sink {
 impl Sink {
     /// Listens on a free port of the loopback for the numbers from 0 to `lines` of `containers`.
     pub(crate) fn listen(lines: u64, containers: usize) -> Self {
-        let tally = Mutex::new(Tally::new(lines, containers));
-        let shared = Arc::new(Shared { tally, changed: Condvar::new() });
+        Self::listen_on(Wire::Tcp, Path::new("/"), Tally::new(lines, containers))
+    }
+
+    /// Listens for what `tally` counts; certificate and unix socket are in `folder`.
+    pub(crate) fn listen_on(wire: Wire, folder: &Path, tally: Tally) -> Self {
+        let (tally, changed, suite) = (Mutex::new(tally), Condvar::new(), OnceLock::new());
+        let shared = Arc::new(Shared { tally, changed, suite });
+        if wire == Wire::UnixStream {
+            let address = Address::new(wire, 0, folder);
+            drop(fs::remove_file(address.socket()));
+            let listener = UnixListener::bind(address.socket()).unwrap();
+            let counting = shared.clone();
+            thread::spawn(move || {
+                for mut connection in listener.incoming().flatten() {
+                    let shared = counting.clone();
+                    thread::spawn(move || receive(&mut connection, &shared));
+                }
+            });
+            return Self { address, shared, tls: None, door: None, reserved: None };
+        }
         let socket = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
-        let mut sink = Self { address, shared, door: None, reserved: Some(socket) };
+        let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+        let address = Address::new(wire, port, folder);
+        let tls = (wire == Wire::Tls).then(|| tls::server(&address.authority()));
+        let mut sink = Self { address, shared, tls, door: None, reserved: Some(socket) };
         sink.come_back();
         sink
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The cipher suite of its TLS connection.
+    pub(crate) fn suite(&self) -> Option<SupportedCipherSuite> {
+        self.shared.suite.get().copied()
     }
 
     /// Refuses connections and ends those that are there, like a process that stops: what has
@@ -69,9 +101,10 @@ impl Sink {
     pub(crate) fn go_away(&mut self, reset: bool) {
         let Some(door) = self.door.take() else { return };
         door.closing.store(true, Ordering::SeqCst);
-        drop(TcpStream::connect(self.address));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.address.port));
+        drop(TcpStream::connect(address));
         let connections = door.accepting.join().unwrap();
-        self.reserved = Some(bound(self.address));
+        self.reserved = Some(bound(address));
         for (connection, reading) in connections {
             if reset {
                 // Fails for those that the sender has ended.
@@ -91,14 +124,17 @@ impl Sink {
         let listener = TcpListener::from(socket);
         let closing = Arc::new(AtomicBool::new(false));
         let (shared, ends) = (self.shared.clone(), closing.clone());
+        let (wire, tls) = (self.address.wire, self.tls.clone());
         let accepting = thread::spawn(move || {
             let mut connections = Vec::new();
             for connection in listener.incoming().flatten() {
                 if ends.load(Ordering::SeqCst) {
                     break;
                 }
-                let (shared, copy) = (shared.clone(), connection.try_clone().unwrap());
-                connections.push((copy, thread::spawn(move || receive(connection, &shared))));
+                let (shared, tls) = (shared.clone(), tls.clone());
+                let copy = connection.try_clone().unwrap();
+                let serving = thread::spawn(move || serve(connection, wire, tls, &shared));
+                connections.push((copy, serving));
             }
             connections
         });
@@ -143,45 +179,12 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Tally> {
     shared.tally.lock().unwrap()
 }
 
-fn receive(mut connection: TcpStream, shared: &Shared) {
-    let mut buffer = vec![0; READ_BYTES + MAX_FRAME_BYTES];
-    let mut held = 0;
-    let mut place = 0;
-    while let Ok(read) = connection.read(&mut buffer[held..held + READ_BYTES]) {
-        if read == 0 {
-            break;
-        }
-        let filled = held + read;
-        let mut rest = &buffer[..filled];
-        {
-            let mut tally = lock(shared);
-            let (before, at) = (tally.distinct, arrivals::now());
-            while let Some((frame, after)) = next_frame(rest) {
-                tally.note(Frame::find(frame, &mut place), at);
-                rest = after;
-            }
-            if tally.distinct > before {
-                tally.last = Some(Instant::now());
-            }
-            if rest.len() >= MAX_FRAME_BYTES {
-                tally.garbled += rest.len() as u64;
-                rest = &[];
-            }
-        }
-        shared.changed.notify_all();
-        held = rest.len();
-        buffer.copy_within(filled - held..filled, 0);
+fn serve(mut connection: TcpStream, wire: Wire, tls: Option<Arc<ServerConfig>>, shared: &Shared) {
+    // Answers of RELP are small, and the sender waits for them.
+    connection.set_nodelay(true).unwrap();
+    match (wire, tls) {
+        (Wire::Relp, _) => relp::receive(&mut connection, shared),
+        (_, Some(server)) => tls::receive(connection, server, shared),
+        _ => receive(&mut connection, shared),
     }
-    lock(shared).garbled += held as u64;
-}
-
-/// The first whole frame: counted if it starts with a digit, else up to a line feed.
-fn next_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    if !bytes.first()?.is_ascii_digit() {
-        let end = memchr::memchr(b'\n', bytes)?;
-        return Some((&bytes[..end], &bytes[end + 1..]));
-    }
-    let space = bytes.iter().take(8).position(|byte| *byte == b' ')?;
-    let length: usize = std::str::from_utf8(&bytes[..space]).ok()?.parse().ok()?;
-    bytes.get(space + 1..)?.split_at_checked(length)
 }

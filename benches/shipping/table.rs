@@ -1,17 +1,14 @@
 //! Figures of rounds to a table for people and one for programs. Never measures.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-/// What a part of the bench has to say.
-#[derive(Debug)]
-pub(crate) struct Section {
-    pub(crate) text: String,
-    pub(crate) data: Value,
-    /// The most lines that downspout has lost in one round.
-    pub(crate) lost: u64,
-}
+use super::limits::Limit;
+
+/// The row to which the limits of columns apply: the agent with its defaults.
+pub(crate) const OURS: &str = "downspout";
 
 /// How the rounds of a row become one figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +26,7 @@ pub(crate) struct Column {
     /// Digits behind the point.
     pub(crate) digits: usize,
     pub(crate) fold: Fold,
-    /// What it may be at most for downspout.
+    /// What it may be at most in the row `OURS`.
     pub(crate) limit: Option<f64>,
 }
 
@@ -64,97 +61,119 @@ impl Column {
 /// The figures of a round in the order of the columns; `None` for what is not known.
 pub(crate) type Round = Vec<Option<f64>>;
 
-/// A shipper with its figures.
+/// A row: who ships and how, with its figures.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) name: &'static str,
-    pub(crate) way: &'static str,
+    /// Those of the agent begin with `OURS`.
+    pub(crate) name: String,
+    /// Whose way it is: one for all rows of a shipper that differ only in what it is given.
+    pub(crate) shipper: String,
+    pub(crate) way: String,
     pub(crate) version: String,
     pub(crate) rounds: Vec<Round>,
 }
 
-/// A part of the bench.
+/// What is measured under one heading.
 #[derive(Debug)]
 pub(crate) struct Table {
+    /// A topic, a colon, and what it is about.
     pub(crate) title: &'static str,
     /// What was done, in sentences.
     pub(crate) setting: String,
     pub(crate) columns: &'static [Column],
     pub(crate) entries: Vec<Entry>,
+    /// Beside those of the columns.
+    pub(crate) limits: Vec<Limit>,
 }
 
 impl Table {
-    pub(crate) fn section(&self) -> Section {
-        Section { text: self.text(), data: self.data(), lost: self.lost() }
+    /// A table without rows.
+    pub(crate) fn new(title: &'static str, setting: String, columns: &'static [Column]) -> Self {
+        Self { title, setting, columns, entries: Vec::new(), limits: Vec::new() }
     }
 
-    fn text(&self) -> String {
-        let Self { title, setting, columns, entries } = self;
+    /// Whether it has that row.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.name == name)
+    }
+
+    /// A figure of all rounds of a row.
+    pub(crate) fn figure(&self, name: &str, key: &str) -> Option<f64> {
+        let entry = self.entries.iter().find(|entry| entry.name == name)?;
+        let index = self.columns.iter().position(|column| column.key == key)?;
+        self.columns[index].fold(figures(entry, index))
+    }
+
+    /// Every limit, those of the columns first.
+    pub(crate) fn limits(&self) -> Vec<Limit> {
+        let limited = self.columns.iter().filter(|_| self.has(OURS));
+        let of_columns = limited.filter_map(|column| {
+            let (what, digits) = (format!("{OURS}: {}", column.title), column.digits);
+            let value = self.figure(OURS, column.key);
+            Some(Limit { what, value, most: Some(column.limit?), digits })
+        });
+        of_columns.chain(self.limits.iter().cloned()).collect()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let Self { title, setting, columns, entries, .. } = self;
         let rounds = entries.iter().map(|entry| entry.rounds.len()).max().unwrap_or_default();
         let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
         let mut text = format!(
-            "{setting} Medians of {rounds} rounds in turning order; counts and peaks are the \
-             worst round.\n\n**{title}**\n\n| shipper | {} |\n|---|{}\n",
+            "**{title}**\n\n{setting} Medians of {rounds} rounds in turning order; counts and \
+             peaks are the worst round.\n\n| shipper | {} |\n|---|{}\n",
             titles.join(" | "),
             "---|".repeat(titles.len()),
         );
         for entry in entries {
-            let cell = |(index, column): (usize, &Column)| {
-                shown(column.fold(figures(entry, index)), column.digits)
-            };
-            let cells: Vec<String> = columns.iter().enumerate().map(cell).collect();
+            let cell = |column: &Column| shown(self.figure(&entry.name, column.key), column.digits);
+            let cells: Vec<String> = columns.iter().map(cell).collect();
             writeln!(text, "| {} | {} |", entry.name, cells.join(" | ")).unwrap();
         }
         text.push('\n');
-        for Entry { name, way, version, .. } in entries {
-            writeln!(text, "- {name}: {way}; {version}").unwrap();
+        let mut told = BTreeSet::new();
+        for entry in entries.iter().filter(|entry| told.insert(entry.shipper.as_str())) {
+            let Entry { shipper, way, version, .. } = entry;
+            let gap = if version.is_empty() { "" } else { "; " };
+            writeln!(text, "- {shipper}: {way}{gap}{version}").unwrap();
         }
-        text.push_str(&self.limits_text());
+        for limit in self.limits() {
+            writeln!(text, "- limit: {limit}").unwrap();
+        }
         text
     }
 
-    fn limits_text(&self) -> String {
-        let Some(ours) = self.ours() else { return String::new() };
-        let limits = self.columns.iter().enumerate().filter_map(|(index, column)| {
-            let limit = column.limit?;
-            let value = column.fold(figures(ours, index));
-            let verdict = match value {
-                Some(value) if value <= limit => "met",
-                Some(_) => "MISSED",
-                None => "unknown",
-            };
-            Some(format!("{} {limit} ({}: {verdict})", column.title, shown(value, column.digits)))
-        });
-        format!("- limits of downspout: {}\n", limits.collect::<Vec<_>>().join(", "))
-    }
-
-    fn data(&self) -> Value {
+    pub(crate) fn data(&self) -> Value {
         let round = |round: &Round| -> Value {
             let pairs = self.columns.iter().zip(round);
             pairs.map(|(column, value)| (column.key.to_owned(), json!(value))).collect()
         };
         let row = |entry: &Entry| {
-            let Entry { name, way, version, rounds } = entry;
-            let rounds: Vec<Value> = rounds.iter().map(round).collect();
-            json!({ "name": name, "way": way, "version": version, "rounds": rounds })
+            let Entry { name, way, version, rounds, .. } = entry;
+            let figure = |column: &Column| self.figure(name, column.key);
+            let figures: Round = self.columns.iter().map(figure).collect();
+            json!({
+                "name": name, "way": way, "version": version, "figures": round(&figures),
+                "rounds": rounds.iter().map(round).collect::<Vec<_>>(),
+            })
         };
         json!({
-            "setting": self.setting, "rows": self.entries.iter().map(row).collect::<Vec<_>>(),
+            "title": self.title, "setting": self.setting,
+            "rows": self.entries.iter().map(row).collect::<Vec<_>>(),
         })
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-    fn lost(&self) -> u64 {
-        let lost = self.columns.iter().position(|column| column.key == "lost");
-        let most = self
-            .ours()
-            .zip(lost)
-            .and_then(|(ours, index)| figures(ours, index).max_by(f64::total_cmp));
-        most.unwrap_or_default() as u64
+    /// The first word of the title.
+    pub(crate) fn topic(&self) -> &'static str {
+        self.title.split(':').next().unwrap_or_default()
     }
 
-    fn ours(&self) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.name == "downspout")
+    /// The most lines that the agent has lost in one round.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    pub(crate) fn lost(&self) -> u64 {
+        let ours = self.entries.iter().filter(|entry| entry.name.starts_with(OURS));
+        let lost = ours.filter_map(|entry| self.figure(&entry.name, "lost"));
+        lost.max_by(f64::total_cmp).unwrap_or_default() as u64
     }
 }
 
@@ -172,7 +191,7 @@ pub(crate) fn order(round: usize, count: usize) -> Vec<usize> {
     order
 }
 
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len().checked_sub(1)? / 2;

@@ -19,6 +19,8 @@ pub(crate) struct Tally {
     pub(crate) foreign: u64,
     /// When the last new number came.
     pub(crate) last: Option<Instant>,
+    /// Bytes that came, after decryption.
+    pub(crate) bytes: u64,
     /// Bytes that could not be taken apart.
     pub(crate) garbled: u64,
     /// Of the lines that say when they were printed, those that came for the first time.

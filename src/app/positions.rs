@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::select_all;
+
 use crate::checkpoint::{Snapshot, Store, Writer};
 use crate::lane::{Kept, Lanes};
 use crate::metrics::Metrics;
@@ -46,6 +48,15 @@ impl Positions {
     pub(super) fn keep(&mut self, metrics: &Metrics) {
         let Some(store) = self.store.take() else { return };
         let (lanes, mut snapshot) = (std::mem::take(&mut self.lanes), self.snapshot.clone());
+        let waiting = lanes.clone();
+        let wait = move || {
+            let lanes: Vec<_> = waiting.iter().map(|(_, lanes)| lanes.clone()).collect();
+            async move {
+                let each = lanes.iter().map(|lanes| Box::pin(lanes.moved()));
+                // There is a route, always.
+                select_all(each).await;
+            }
+        };
         let moved = move || {
             let mut moved = false;
             for (destination, lanes) in &lanes {
@@ -56,7 +67,7 @@ impl Positions {
             }
             moved.then(|| snapshot.clone())
         };
-        let writer = Writer::new(store, moved, metrics.checkpoint().clone());
+        let writer = Writer::new(store, moved, wait, metrics.checkpoint().clone());
         let tasks = Tasks::new(metrics.tasks().clone());
         tasks.spawn("checkpoint", writer.run(self.stop.clone()));
         self.writer = Some(tasks);

@@ -1,9 +1,8 @@
-//! The task that saves: once a second if something has moved, and a last time at the end. Never
-//! decides what is kept.
+//! The task that saves: when something has moved, once a second at most, and a last time at the end.
+//! Never decides what is kept, and sleeps while nothing moves.
 
+use std::future::Future;
 use std::time::Duration;
-
-use tokio::time::MissedTickBehavior;
 
 use super::{Snapshot, Store};
 use crate::metrics::CheckpointMetrics;
@@ -15,9 +14,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Saves what `snapshot` returns, to a store.
 #[derive(Debug)]
-pub struct Writer<F> {
+pub struct Writer<F, M> {
     store: Store,
     state: State<F>,
+    moved: M,
 }
 
 #[derive(Debug)]
@@ -30,38 +30,47 @@ struct State<F> {
     metrics: CheckpointMetrics,
 }
 
-impl<F: FnMut() -> Option<Snapshot> + Send> Writer<F> {
+impl<F, M, W> Writer<F, M>
+where
+    F: FnMut() -> Option<Snapshot> + Send,
+    M: Fn() -> W + Send,
+    W: Future<Output = ()> + Send,
+{
     /// Will ask `snapshot` what to save; `None` means that nothing has moved since it was asked
-    /// last. What it returned is saved or kept for the next attempt.
-    pub fn new(store: Store, snapshot: F, metrics: CheckpointMetrics) -> Self {
+    /// last. What it returned is saved or kept for the next attempt. `moved` waits until asking is
+    /// worth while.
+    pub fn new(store: Store, snapshot: F, moved: M, metrics: CheckpointMetrics) -> Self {
         let saved = Timestamp::now();
         let state = State { snapshot, unsaved: None, saved, failing: false, metrics };
-        Self { store, state }
+        Self { store, state, moved }
     }
 
-    /// Saves at once, then every second, until `stop` quits; then saves a last time and ends, so
+    /// Saves whenever something has moved, and tries again what failed, a second apart, until `stop` quits; then saves a last time and ends, so
     /// that waiting for this to end is waiting for the last save. `stop` should quit only after
     /// the destinations have ended: what they settle later is not saved. A disk that hangs hangs
     /// this too, without holding a worker; whoever waits sets a limit.
     pub async fn run(mut self, stop: Stop) {
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let quits = tokio::select! {
                 () = stop.quitting() => true,
-                _ = ticks.tick() => false,
+                () = (self.moved)(), if !self.state.failing => false,
+                () = std::future::ready(()), if self.state.failing => false,
             };
             self = self.save().await;
             if quits {
                 return;
             }
+            tokio::select! {
+                () = stop.quitting() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
         }
     }
 
     async fn save(self) -> Self {
-        let Self { mut store, mut state } = self;
+        let Self { mut store, mut state, moved } = self;
         let Some(snapshot) = (state.snapshot)().or_else(|| state.unsaved.take()) else {
-            return Self { store, state };
+            return Self { store, state, moved };
         };
         let asked = Timestamp::now();
         let work = move || {
@@ -71,7 +80,7 @@ impl<F: FnMut() -> Option<Snapshot> + Send> Writer<F> {
         let (store, snapshot, result) = shutdown::blocking(work).await;
         state.note(result, asked, &store);
         state.unsaved = state.failing.then_some(snapshot);
-        Self { store, state }
+        Self { store, state, moved }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::Notify;
+
 use super::lock;
 use crate::record::{Cursor, Edge, Line, Resume, Timestamp};
 
@@ -15,7 +17,14 @@ pub struct Settled {
     returns: AtomicBool,
     gone: AtomicBool,
     /// Shared by all of a destination: something is new for its checkpoint.
-    moved: Arc<AtomicBool>,
+    moved: Arc<Moved>,
+}
+
+/// Whether something is new for a checkpoint, and who waits for that.
+#[derive(Debug)]
+pub(super) struct Moved {
+    since: AtomicBool,
+    told: Notify,
 }
 
 #[derive(Debug)]
@@ -26,8 +35,36 @@ struct Progress {
     acknowledged: Cursor,
 }
 
+impl Moved {
+    /// Something is new.
+    pub(super) fn new() -> Self {
+        let moved = Self { since: AtomicBool::new(false), told: Notify::new() };
+        moved.set();
+        moved
+    }
+
+    /// Whether there was something since the last call.
+    pub(super) fn take(&self) -> bool {
+        self.since.swap(false, Ordering::Relaxed)
+    }
+
+    /// Waits until there is something.
+    pub(super) async fn wait(&self) {
+        while !self.since.load(Ordering::Relaxed) {
+            self.told.notified().await;
+        }
+    }
+
+    // Called for each stretch that is acknowledged: mostly there is nothing to write.
+    fn set(&self) {
+        if !self.since.load(Ordering::Relaxed) && !self.since.swap(true, Ordering::Relaxed) {
+            self.told.notify_one();
+        }
+    }
+}
+
 impl Settled {
-    pub(super) fn new(resume: Resume, moved: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(resume: Resume, moved: Arc<Moved>) -> Self {
         let Resume { floor, cursor } = resume;
         let progress = Progress { lane: 0, read: cursor, sent: cursor, acknowledged: cursor };
         Self {
@@ -123,6 +160,6 @@ impl Settled {
     }
 
     fn touch(&self) {
-        self.moved.store(true, Ordering::Relaxed);
+        self.moved.set();
     }
 }

@@ -15,8 +15,13 @@ use crate::support::{SOON, check, until};
 /// The name that only the test's own DNS server knows.
 const NAME: &str = "logs.test";
 
-/// Limit of the image in bytes: a host pulls it, and every dependency makes it grow.
-const MAX_IMAGE_BYTES: u64 = 12 * 1024 * 1024;
+/// Limit of the binary in bytes: its size of 7.0 MiB in November 2026 and the rest of that half.
+/// It is on every host and in its page cache; who needs more raises this, and says for what.
+const MAX_BINARY_BYTES: u64 = 15 * 512 * 1024;
+
+/// Limit of what is in the image beside the binary, in bytes: the CA bundle has 0.2 MiB, and each
+/// distribution has its own.
+const MAX_OTHER_BYTES: u64 = 512 * 1024;
 
 /// The image under test, which must have been built before.
 #[track_caller]
@@ -99,10 +104,18 @@ fn the_image_holds_a_static_binary_and_its_certificates_only() {
 }
 
 #[test]
-fn the_image_is_small_and_says_what_it_is() {
+fn the_binary_is_small_and_nearly_all_of_the_image() {
+    let engine = Engine::new("size");
+    let size = std::fs::metadata(unpacked(&engine).path().join("downspout")).unwrap().len();
+    assert!(size <= MAX_BINARY_BYTES, "the binary has {size} bytes");
+    let image = Engine::docker(&["inspect", "--format", "{{.Size}}", &image()]);
+    let other = image.parse::<u64>().unwrap() - size;
+    assert!(other <= MAX_OTHER_BYTES, "beside the binary, the image has {other} bytes");
+}
+
+#[test]
+fn the_image_says_what_it_is() {
     let inspect = |format: &str| Engine::docker(&["inspect", "--format", format, &image()]);
-    let size: u64 = inspect("{{.Size}}").parse().unwrap();
-    assert!(size <= MAX_IMAGE_BYTES, "the image has {size} bytes");
     let label = |name: &str| {
         inspect(&format!("{{{{index .Config.Labels \"org.opencontainers.image.{name}\"}}}}"))
     };

@@ -2,7 +2,10 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
 
 use super::*;
 use crate::checkpoint::model::{Fault, Model};
@@ -15,6 +18,8 @@ use crate::shutdown::Tasks;
 struct Bench {
     model: Model,
     moved: Arc<Mutex<Option<Snapshot>>>,
+    told: Arc<Notify>,
+    asked: Arc<AtomicUsize>,
     metrics: Metrics,
     tasks: Tasks,
     stop: Stop,
@@ -32,15 +37,26 @@ impl Bench {
         model.set(fault);
         let moved = Arc::new(Mutex::new(None::<Snapshot>));
         let source = moved.clone();
-        let take = move || source.lock().unwrap().take();
-        let writer = Writer::new(opened.store, take, metrics.checkpoint().clone());
+        let (told, asked) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+        let count = asked.clone();
+        let take = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            source.lock().unwrap().take()
+        };
+        let wait = told.clone();
+        let waits = move || {
+            let told = wait.clone();
+            async move { told.notified().await }
+        };
+        let writer = Writer::new(opened.store, take, waits, metrics.checkpoint().clone());
         let (tasks, stop) = (Tasks::new(metrics.tasks().clone()), Stop::new());
         tasks.spawn("checkpoint", writer.run(stop.clone()));
-        Self { model, moved, metrics, tasks, stop }
+        Self { model, moved, told, asked, metrics, tasks, stop }
     }
 
     fn move_to(&self, since: i64) {
         *self.moved.lock().unwrap() = Some(snapshot(since));
+        self.told.notify_one();
     }
 
     fn kept(&self) -> Option<Snapshot> {
@@ -70,6 +86,7 @@ async fn what_moved_is_saved_and_what_did_not_is_not_written() {
     bench.until("saved", |bench| bench.kept() == Some(snapshot(1))).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(bench.counts(), (1, 0));
+    assert_eq!(bench.asked.load(Ordering::Relaxed), 1, "it sleeps while nothing moves");
     bench.move_to(2);
     bench.until("saved", |bench| bench.kept() == Some(snapshot(2))).await;
     bench.until("counted", |bench| bench.counts() == (2, 0)).await;

@@ -38,10 +38,12 @@ fn unescape(bytes: &mut [u8], start: usize, first: usize) -> Result<(Range<usize
         let word = *bytes.get(read..).and_then(<[u8]>::first_chunk).ok_or(read)?;
         let plain = plain_bytes(u64::from_le_bytes(word));
         put(bytes, write, word);
-        (read, write) = (read + plain, write + plain);
+        // Adding what is known lets the next word be loaded before this one is understood.
         if plain == WORD_BYTES {
+            (read, write) = (read + WORD_BYTES, write + WORD_BYTES);
             continue;
         }
+        (read, write) = (read + plain, write + plain);
         match bytes.get(read..).unwrap_or_default() {
             [b'\\', b'u', digits @ ..] => {
                 let (character, length) = code(digits).ok_or(read)?;

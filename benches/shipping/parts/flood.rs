@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::Bench;
-use super::arrivals::{self, delays, percentile};
-use super::containers::{Fleet, JSON_FILE};
-use super::feed::Feed;
-use super::process;
-use super::shippers::{Order, Shipper};
-use super::sink::Sink;
-use super::table::{Column, Round, Section, Table, figure};
+use crate::Bench;
+use crate::arrivals::{self, delays, percentile};
+use crate::containers::{Fleet, JSON_FILE};
+use crate::drain::wait_followed;
+use crate::feed::Feed;
+use crate::process;
+use crate::shippers::{Order, Shipper};
+use crate::sink::Sink;
+use crate::table::{Column, Round, Table, figure};
 
 /// Quiet containers.
 const QUIET: usize = 50;
@@ -36,8 +37,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 impl Bench {
-    pub(crate) fn flood(&self) -> Section {
-        let entries = self.rounds("flood", |shipper| self.swim(shipper));
+    pub(crate) fn flood(&self) -> Vec<Table> {
         let setting = format!(
             "{QUIET} containers print a line of 120 to 200 bytes each 200 ms, for {} s beside one \
              that prints lines of 120 bytes as fast as it can. Delays of their lines are from the \
@@ -46,7 +46,8 @@ impl Bench {
             self.options.flood_s,
         );
         let title = "Flood: quiet containers beside a loud one";
-        Table { title, setting, columns: COLUMNS, entries }.section()
+        let table = Table::new(title, setting, COLUMNS);
+        self.measure("flood", &self.shippers(), [table], |shipper| [self.swim(*shipper)]).into()
     }
 
     fn swim(&self, shipper: Shipper) -> Round {
@@ -60,11 +61,10 @@ impl Bench {
         let most = RATE * ((ALONE + SWELLING + time).as_secs() + 2);
         let sink = Sink::listen(most, QUIET);
         let logs = [quiet.log_paths(), loud.log_paths()].concat();
-        let order = Order { logs: &logs, backlog: false, outage: false, port: sink.port() };
+        let order = Order { logs: &logs, backlog: false, outage: false, to: sink.address() };
         let running = shipper.start_following(&self.places, &order);
         feed.greet();
-        let followed = sink.wait(feed.printed(), PATIENCE).distinct;
-        assert_eq!(followed, feed.printed(), "not all are followed: {}", running.said());
+        wait_followed(&sink, feed.printed(), &running);
 
         let alone = arrivals::now();
         feed.run(RATE, ALONE);
@@ -75,7 +75,7 @@ impl Bench {
         let (cpu, from) = (process::cpu_seconds(pid), arrivals::now());
         feed.run(RATE, time);
         let (to, loud_after) = (arrivals::now(), sink.tally());
-        let (spent, dockerd) = (process::cpu_seconds(pid), self.dockerd_since(engine));
+        let (spent, dockerd) = (process::cpu_since(pid, cpu), self.dockerd_since(engine));
         drop(loud);
         let tally = sink.wait(feed.printed(), PATIENCE);
         let late = delays(&tally.arrivals, from, to);
@@ -88,7 +88,7 @@ impl Bench {
             Some(figure(feed.printed() - tally.distinct)),
             Some(figure(tally.repeated)),
             Some(figure((loud_after.foreign - loud_before.foreign) / self.options.flood_s)),
-            spent.zip(cpu).map(|(after, before)| after - before),
+            spent,
             dockerd,
             process::peak_mib(pid),
         ]

@@ -3,14 +3,15 @@
 use std::thread;
 use std::time::Duration;
 
-use super::Bench;
-use super::arrivals;
-use super::containers::{Fleet, JSON_FILE};
-use super::feed::Feed;
-use super::process;
-use super::shippers::{Order, Shipper};
-use super::sink::Sink;
-use super::table::{Column, Round, Section, Table, figure};
+use crate::Bench;
+use crate::arrivals;
+use crate::containers::{Fleet, JSON_FILE};
+use crate::drain::wait_followed;
+use crate::feed::Feed;
+use crate::process;
+use crate::shippers::{Order, Shipper};
+use crate::sink::Sink;
+use crate::table::{Column, Round, Table, figure};
 
 /// Containers between which the load is shared.
 const CONTAINERS: usize = 5;
@@ -34,8 +35,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 impl Bench {
-    pub(crate) fn outage(&self) -> Section {
-        let entries = self.rounds("outage", |shipper| self.outlive(shipper));
+    pub(crate) fn outage(&self) -> Vec<Table> {
         let (rate, away, after) = (self.options.rate, self.options.away_s, self.options.after_s);
         let end = if self.options.reset { "resets" } else { "ends" };
         let setting = format!(
@@ -50,7 +50,8 @@ impl Bench {
             BEFORE.as_secs(),
         );
         let title = "Outage: the receiver goes away and comes back";
-        Table { title, setting, columns: COLUMNS, entries }.section()
+        let table = Table::new(title, setting, COLUMNS);
+        self.measure("outage", &self.shippers(), [table], |shipper| [self.outlive(*shipper)]).into()
     }
 
     fn load_time(&self) -> Duration {
@@ -66,11 +67,10 @@ impl Bench {
         let most = self.options.rate * (time.as_secs() + 1);
         let mut sink = Sink::listen(most, CONTAINERS);
         let logs = fleet.log_paths();
-        let order = Order { logs: &logs, backlog: false, outage: true, port: sink.port() };
+        let order = Order { logs: &logs, backlog: false, outage: true, to: sink.address() };
         let running = shipper.start_following(&self.places, &order);
         feed.greet();
-        let followed = sink.wait(feed.printed(), PATIENCE).distinct;
-        assert_eq!(followed, feed.printed(), "not all are followed: {}", running.said());
+        wait_followed(&sink, feed.printed(), &running);
 
         let (pid, engine) = (running.pid(), self.dockerd_seconds());
         let cpu = process::cpu_seconds(pid);
@@ -97,7 +97,7 @@ impl Bench {
             Some(figure(tally.reordered)),
             arrivals::first_after(&tally.arrivals, returned),
             arrivals::caught_up(&tally.arrivals, CONTAINERS, returned),
-            process::cpu_seconds(pid).zip(cpu).map(|(after, before)| after - before),
+            process::cpu_since(pid, cpu),
             dockerd,
             process::peak_mib(pid),
         ]
