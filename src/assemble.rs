@@ -24,9 +24,9 @@ pub struct Piece<'a> {
 pub struct Assembler {
     max_line_bytes: usize,
     carriage_returns: bool,
-    /// Where the last piece of both streams ends in the log's file.
-    end: u64,
     held: [Held; 2],
+    /// Up to here the log's file was read; `None` before anything was taken of it.
+    read_to: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +34,8 @@ struct Held {
     text: Vec<u8>,
     time: Timestamp,
     mark: Option<Mark>,
+    /// The last piece.
+    span: Span,
     /// Where the first piece of what is held begins in the log's file; `None` if that is in an
     /// earlier file.
     began: Option<u64>,
@@ -45,7 +47,7 @@ impl Assembler {
     /// Lines longer than `max_line_bytes` are given out in parts of that size.
     pub fn new(max_line_bytes: usize) -> Self {
         let held = [Held::default(), Held::default()];
-        Self { max_line_bytes, carriage_returns: false, end: 0, held }
+        Self { max_line_bytes, carriage_returns: false, held, read_to: None }
     }
 
     /// A terminal ends its lines with CR LF: takes the CR off as well.
@@ -58,7 +60,7 @@ impl Assembler {
         let strip = self.carriage_returns;
         let max = self.max_line_bytes;
         let Place { time, stream, mark, span } = piece.place;
-        self.end = span.end;
+        self.read_to = Some(span.end);
         let (held, other) = self.of(stream);
         let (text, ended) = match piece.text.split_last() {
             Some((b'\n', text)) => (text, true),
@@ -77,8 +79,8 @@ impl Assembler {
         let before = held.mark;
         held.open = true;
         held.text.extend_from_slice(text);
-        let from = span.start().unwrap_or_default();
-        let parts = held.give_parts(max, (stream, before), other.behind(from), out);
+        held.span = span;
+        let parts = held.give_parts(max, (stream, before), other, out);
         held.mark = Some(mark);
         if ended {
             if strip && held.text.last() == Some(&b'\r') {
@@ -91,11 +93,11 @@ impl Assembler {
 
     /// Gives out what is held: the log has ended and nothing will complete it.
     pub fn flush(&mut self, out: &mut ChunkBuilder) {
+        let read_to = self.read_to;
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let end = self.end;
             let (held, other) = self.of(stream);
             if held.open && !held.text.is_empty() {
-                held.give_rest(stream, other.behind(end), out);
+                held.give_rest(stream, other.behind_all(read_to), out);
             }
         }
     }
@@ -103,14 +105,13 @@ impl Assembler {
     /// Gives out what is held as parts of lines that go on: there is no room to wait for their
     /// end. Returns how many parts.
     pub fn give_out(&mut self, out: &mut ChunkBuilder) -> u64 {
-        let mut parts = 0;
+        let (mut parts, read_to) = (0, self.read_to);
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let end = self.end;
             let (held, other) = self.of(stream);
             if held.open && !held.text.is_empty() {
-                held.give_rest(stream, other.behind(end), out);
+                held.give_rest(stream, other.behind_all(read_to), out);
                 held.open = true;
-                held.began = Some(end);
+                held.began = read_to;
                 parts += 1;
             }
         }
@@ -119,6 +120,7 @@ impl Assembler {
 
     /// What comes next is in another file of the log.
     pub fn file_ended(&mut self) {
+        self.read_to = None;
         for held in &mut self.held {
             held.began = None;
         }
@@ -159,17 +161,24 @@ impl Held {
         }
     }
 
+    // The same behind everything that was read, which may be nothing of this file.
+    fn behind_all(&self, read_to: Option<u64>) -> Span {
+        read_to.map_or(Span { end: 0, back: u32::MAX }, |end| self.behind(end))
+    }
+
     // Whole parts of `max` bytes. All but the piece's last byte are still to come after a resume,
     // so their mark is the one before this piece.
     fn give_parts(
         &mut self,
         max: usize,
         (stream, before): (Stream, Option<Mark>),
-        span: Span,
+        other: &Self,
         out: &mut ChunkBuilder,
     ) -> u64 {
         let time = self.time;
         let mark = before.unwrap_or(Mark { time, pieces: 0 });
+        let piece = self.span.start().unwrap_or_default();
+        let span = other.behind(piece);
         let mut parts = 0;
         let mut given = 0;
         while let Some(part) =
@@ -180,7 +189,7 @@ impl Held {
             parts += 1;
         }
         if given > 0 {
-            self.began = Some(span.end);
+            self.began = Some(piece);
         }
         self.text.drain(..given);
         parts
@@ -250,6 +259,31 @@ mod tests {
             let line = |l: &crate::record::Line| (l.stream, chunk.text(l).to_vec(), l.mark);
             chunk.lines().iter().map(line).collect()
         }
+    }
+
+    #[test]
+    fn what_is_given_out_without_its_end_lies_behind_all_that_was_read_of_the_file() {
+        let mut feed = Feed::new(1 << 20);
+        let mut take = |stream, text: &[u8], start, end| {
+            let mark = Mark { time: Timestamp::from_nanos(1), pieces: 1 };
+            let place = Place { time: mark.time, stream, mark, span: Span::new(start, end) };
+            feed.assembler.piece(Piece { place, text }, &mut feed.out);
+        };
+        take(Stream::Stderr, &[b'x'; PIECE_BYTES], 0, 100);
+        take(Stream::Stdout, b"line\n", 100, 150);
+        take(Stream::Stdout, &[b'x'; PIECE_BYTES], 150, 250);
+        take(Stream::Stderr, &[b'x'; PIECE_BYTES], 250, 350);
+        let spans = |feed: &mut Feed| {
+            feed.assembler.give_out(&mut feed.out);
+            let chunk = feed.out.take(&Arc::new(Container::default()));
+            chunk.unwrap().lines().iter().map(|line| line.span).collect::<Vec<_>>()
+        };
+        // The line was behind the piece that was held, and so is what is given out first.
+        let given = [Span::new(0, 150), Span::new(0, 350), Span::new(350, 350)];
+        assert_eq!(spans(&mut feed), given);
+        feed.piece(Stream::Stdout, Timestamp::from_nanos(2), 1, &[b'x'; PIECE_BYTES]);
+        feed.assembler.file_ended();
+        assert_eq!(spans(&mut feed)[0].start(), None, "that was in another file");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! read at all. On an engine that keeps every record in a file and answers for its log as well, so
 //! that the agent can go over to asking it.
 
+use std::fs::Permissions;
 use std::ops::{Range, RangeInclusive};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,16 +30,20 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self::starting(|_, _| {})
+        Self::starting(|_| {})
     }
 
     /// Does something to the log before the agent is started.
-    fn starting(prepare: impl FnOnce(&FakeEngine, &Container)) -> Self {
+    fn starting(prepare: impl FnOnce(&Container)) -> Self {
+        Self::launched(Launch::new(), prepare)
+    }
+
+    fn launched(launch: Launch, prepare: impl FnOnce(&Container)) -> Self {
         let (engine, receiver) = (FakeEngine::with_files(Release::V24), TcpReceiver::start());
         let state = tempfile::tempdir().unwrap();
         let container = engine.container("web");
-        prepare(&engine, &container);
-        let agent = launch(&engine, &receiver, &state).ready();
+        prepare(&container);
+        let agent = configured(launch, &engine, &receiver, &state).ready();
         Self { agent, receiver, engine, container, width: WIDTH, state }
     }
 
@@ -94,7 +100,8 @@ impl Scene {
     fn restart(&mut self) {
         self.agent.signal("TERM");
         until("the agent ends", SOON, || check(!self.agent.is_running(), || "it runs".into()));
-        self.agent = launch(&self.engine, &self.receiver, &self.state).ready();
+        let launch = Launch::new();
+        self.agent = configured(launch, &self.engine, &self.receiver, &self.state).ready();
     }
 
     fn streams_opened(&self) -> u64 {
@@ -131,8 +138,13 @@ impl Scene {
     }
 }
 
-fn launch(engine: &FakeEngine, receiver: &TcpReceiver, state: &tempfile::TempDir) -> Launch {
-    Launch::new()
+fn configured(
+    launch: Launch,
+    engine: &FakeEngine,
+    receiver: &TcpReceiver,
+    state: &tempfile::TempDir,
+) -> Launch {
+    launch
         .env("DOCKER_HOST", engine.docker_host())
         .env("DOWNSPOUT_BACKLOG", "true")
         // A place for 1 MiB of lines, half of it for lines without an end.
@@ -381,23 +393,45 @@ fn rotations_while_the_destination_takes_nothing_cost_only_what_they_remove() {
     }
 }
 
-#[test]
-fn a_log_that_cannot_be_read_is_asked_for_and_that_is_said_once() {
-    let mut scene = Scene::starting(|_, web| {
-        web.print_numbers(Stream::Out, 1..=100, WIDTH);
-        make_unreadable(web);
-    });
+#[track_caller]
+fn asked_for_and_said_once(mut scene: Scene, deny: impl Fn(&Container)) {
     scene.arrived(100);
-    let other = scene.engine.container("other");
-    make_unreadable(&other);
-    other.print_numbers(Stream::Out, 1..=5, WIDTH);
+    scene.agent.frozen(|| {
+        let other = scene.engine.container("other");
+        deny(&other);
+        other.print_numbers(Stream::Out, 1..=5, WIDTH);
+    });
     scene.receiver.inbox.wait_lines("other", 5, SOON);
     let said = |line: &str| line.contains("WARN") && line.contains("a log file cannot be read");
     scene.agent.logged("the reason", said);
     assert_eq!(scene.agent.log().lines().filter(|line| said(line)).count(), 1);
-    assert_eq!(scene.agent.metrics().value("log_files_refused_total"), 2);
+    scene.ship(101..=110);
     assert!(scene.streams_opened() > 0);
-    scene.assert_came(100, 0..0);
+    assert_eq!(scene.agent.metrics().value("log_files_followed"), 0);
+    let metrics = scene.assert_came(110, 0..0);
+    assert_eq!(metrics.value("log_files_refused_total"), 2);
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_asked_for_and_that_is_said_once() {
+    let scene = Scene::starting(|web| {
+        web.print_numbers(Stream::Out, 1..=100, WIDTH);
+        make_unreadable(web);
+    });
+    asked_for_and_said_once(scene, make_unreadable);
+}
+
+#[test]
+fn a_log_that_may_not_be_read_is_asked_for_and_that_is_said_once() {
+    let forbid = |container: &Container| {
+        let folder = container.files().name(0).parent().unwrap().to_owned();
+        std::fs::set_permissions(folder, Permissions::from_mode(0)).unwrap();
+    };
+    let scene = Scene::launched(Launch::without_override(), |web| {
+        web.print_numbers(Stream::Out, 1..=100, WIDTH);
+        forbid(web);
+    });
+    asked_for_and_said_once(scene, forbid);
 }
 
 // As if it could not be opened.
@@ -409,7 +443,7 @@ fn make_unreadable(container: &Container) {
 
 #[test]
 fn a_log_without_files_is_asked_for_without_a_word() {
-    let scene = Scene::starting(|_, web| web.files().remove());
+    let scene = Scene::starting(|web| web.files().remove());
     scene.ship(1..=10);
 }
 
@@ -501,7 +535,7 @@ fn a_compressed_file_that_turns_out_damaged_is_asked_for_from_there_on() {
 
 #[test]
 fn a_log_whose_files_were_damaged_is_read_from_them_again_once_its_container_was_restarted() {
-    let scene = Scene::starting(|_, web| make_unreadable(web));
+    let scene = Scene::starting(|web| make_unreadable(web));
     scene.ship(1..=10);
     assert_eq!(scene.agent.metrics().value("log_files_opened_total"), 0);
     scene.engine.end(&scene.container);

@@ -42,6 +42,8 @@ impl Follower {
     /// Reads the files until they end or cannot be read.
     pub(super) async fn read_files(&mut self, files: Files) -> End {
         self.position.reopened(Timestamp::now());
+        // Where the lines began that are held is not known in these files.
+        self.assembler.file_ended();
         let mut reader = match Box::pin(self.open_files(files)).await {
             Ok(reader) => reader,
             Err(error) => return End::Files(error),
