@@ -539,6 +539,10 @@ fn a_log_whose_files_were_damaged_is_read_from_them_again_once_its_container_was
     scene.ship(1..=10);
     assert_eq!(scene.agent.metrics().value("log_files_opened_total"), 0);
     scene.engine.end(&scene.container);
+    until("its stream has ended", SOON, || {
+        let (streams, _) = scene.container.streams();
+        check(streams == 0, || streams.to_string())
+    });
     std::fs::remove_dir(scene.container.files().name(0)).unwrap();
     scene.container.files().open_again();
     scene.engine.start_again(&scene.container);

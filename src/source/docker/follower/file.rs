@@ -150,7 +150,8 @@ impl Follower {
         if reader.is_moved() {
             match reader.files.after(&reader.file) {
                 Ok(Next::Empty) if running => pause = Some(reader.next_pause()),
-                Ok(Next::Nothing | Next::Empty) => reader.note_in_place(),
+                Ok(Next::Empty) => {}
+                Ok(Next::Nothing) => reader.note_in_place(),
                 Ok(Next::File(next)) => return self.go_on(reader, next, false).map(|()| None),
                 Ok(Next::AfterGap(next)) => return self.go_on(reader, next, true).map(|()| None),
                 Err(error) if is_passing(&error) && !gone => pause = Some(reader.next_pause()),
