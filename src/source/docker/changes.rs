@@ -24,7 +24,7 @@ const POLL_EVERY: Duration = Duration::from_millis(250);
 /// Changes are read again after this pause at the earliest; it doubles up to the second value while
 /// a host stays busy, so that lines gather and each file is read less often.
 const GATHER: Duration = Duration::from_millis(2);
-const GATHER_BUSY: Duration = Duration::from_millis(20);
+const GATHER_BUSY: Duration = Duration::from_millis(30);
 /// As many changes at once mean a busy host.
 const BUSY_CHANGES: usize = 4;
 /// Room for some hundreds of changes, 16 bytes each.
