@@ -8,7 +8,7 @@
 
 use std::io;
 use std::mem::{MaybeUninit, offset_of, size_of};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -74,12 +74,15 @@ pub fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
     })
 }
 
-/// Waits for a descriptor that is no socket, such as inotify's. Must be called within a runtime.
-pub fn awaited(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: the descriptor is owned by what is returned, so it stays open and the same until it
-    // is taken out of the poller.
-    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
-    registered.map_err(io::Error::from)
+/// Waits until a descriptor that is no socket can be read, such as inotify's. It is in the poller
+/// only for as long as this waits, so that nothing wakes a worker that nobody waits for. Must be
+/// called within a runtime.
+pub async fn readable(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the descriptor is borrowed for as long as the registration lives, so it stays open
+    // and the same until it is taken out of the poller.
+    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
+    registered.readable().await?.retain_ready();
+    Ok(())
 }
 
 /// Allows this process as many open files as its hard limit says; returns how many. The soft limit

@@ -112,9 +112,9 @@ impl Scene {
         self.agent.metrics().of("gaps_total", &self.receiver.route())
     }
 
-    /// Lines 1 to `last` came once and in order, but for `lost`; and all that was read is settled.
+    /// Lines 1 to `last` came once and in order, but for `gone`; and all that was read is settled.
     #[track_caller]
-    fn assert_came(self, last: u64, lost: Range<u64>) -> Metrics {
+    fn assert_came(self, last: u64, gone: Range<u64>) -> Metrics {
         let mut expected = Expected::new(self.width);
         expected.add("web", Stream::Out, 1..=last);
         self.arrived(last);
@@ -123,7 +123,7 @@ impl Scene {
         assert_eq!(metrics.value("task_panics_total"), 0);
         assert_eq!(self.agent.terminate().code, Some(0));
         let tally = self.receiver.inbox.tally(&expected);
-        let missing: Vec<_> = lost.map(|number| format!("web stdout {number}")).collect();
+        let missing: Vec<_> = gone.map(|number| format!("web stdout {number}")).collect();
         assert_eq!(tally.lost, missing, "{tally}");
         assert_eq!((tally.repeated, tally.reordered, tally.unexpected), (0, 0, 0), "{tally}");
         assert!(tally.garbled.is_empty(), "{tally}");

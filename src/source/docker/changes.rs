@@ -2,9 +2,8 @@
 //! slow look at everything for what it does not tell. Never reads a file.
 
 use std::collections::HashMap;
-use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +11,6 @@ use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -23,12 +21,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Files that could not be watched are looked at this often (`max_user_watches` is used up, or the
 /// file system does not tell).
 const POLL_EVERY: Duration = Duration::from_millis(250);
-/// Changes are read again after this pause at the earliest. On a busy host that lets lines gather,
-/// so that each file is read less often.
+/// Changes are read again after this pause at the earliest; it doubles up to the second value while
+/// a host stays busy, so that lines gather and each file is read less often.
 const GATHER: Duration = Duration::from_millis(2);
 const GATHER_BUSY: Duration = Duration::from_millis(20);
 /// As many changes at once mean a busy host.
-const BUSY_CHANGES: usize = 16;
+const BUSY_CHANGES: usize = 4;
 /// Room for some hundreds of changes, 16 bytes each.
 const BUFFER_BYTES: usize = 8 * 1024;
 
@@ -36,7 +34,7 @@ const BUFFER_BYTES: usize = 8 * 1024;
 #[derive(Debug)]
 pub(super) struct Changes {
     /// `None` where the kernel gives none (`max_user_instances`): then all files are polled.
-    inotify: Option<AsyncFd<OwnedFd>>,
+    inotify: Option<OwnedFd>,
     watched: Mutex<Watched>,
     unwatched: AtomicUsize,
     /// There is a first file that cannot be watched.
@@ -66,11 +64,9 @@ pub(super) struct Watch {
 }
 
 impl Changes {
-    /// Watches nothing yet. Must be called within a runtime.
+    /// Watches nothing yet.
     pub(super) fn new() -> Self {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
-            .map_err(io::Error::from)
-            .and_then(kernel::awaited);
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
         if let Err(error) = &inotify {
             tracing::warn!(
                 %error,
@@ -95,8 +91,8 @@ impl Changes {
         let own = format!("/proc/self/fd/{}", file.as_raw_fd());
         let flags = WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::ATTRIB;
         let number = self.inotify.as_ref().and_then(|inotify| {
-            inotify::add_watch(inotify.get_ref(), own.as_str(), flags)
-                .or_else(|_| inotify::add_watch(inotify.get_ref(), path, flags))
+            inotify::add_watch(inotify, own.as_str(), flags)
+                .or_else(|_| inotify::add_watch(inotify, path, flags))
                 .ok()
         });
         let number = number.map_or_else(|| -i64::try_from(id).unwrap_or(i64::MAX), i64::from);
@@ -116,9 +112,13 @@ impl Changes {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER_BYTES];
+        let mut gather = GATHER;
         loop {
             tokio::select! {
-                gather = self.changed(&mut buffer) => {
+                changes = self.changed(&mut buffer) => {
+                    // Only a host that stays busy is made to wait for more at once.
+                    let busy = changes >= BUSY_CHANGES;
+                    gather = if busy { (gather * 2).min(GATHER_BUSY) } else { GATHER };
                     tokio::time::sleep(gather).await;
                 }
                 _ = poll.tick(), if self.unwatched.load(Ordering::Relaxed) > 0 => {
@@ -130,12 +130,15 @@ impl Changes {
         }
     }
 
-    // Tells of the changes that are there; returns for how long more should gather.
-    async fn changed(&self, buffer: &mut [MaybeUninit<u8>]) -> Duration {
+    // Waits for changes and tells of those that are there; returns how many.
+    async fn changed(&self, buffer: &mut [MaybeUninit<u8>]) -> usize {
         let Some(inotify) = &self.inotify else { return std::future::pending().await };
-        let Ok(mut ready) = inotify.readable().await else { return GATHER_BUSY };
+        if let Err(error) = kernel::readable(inotify.as_fd()).await {
+            tracing::debug!(%error, "cannot wait for changes of log files");
+            tokio::time::sleep(POLL_EVERY).await;
+        }
         let mut changes = 0;
-        let mut reader = Reader::new(inotify.get_ref(), buffer);
+        let mut reader = Reader::new(inotify, buffer);
         let watched = self.lock();
         loop {
             match reader.next() {
@@ -144,15 +147,9 @@ impl Changes {
                     watched.tell_of(event.wd(), event.events());
                 }
                 Err(Errno::INTR) => {}
-                Err(error) => {
-                    if error == Errno::AGAIN {
-                        ready.clear_ready();
-                    }
-                    break;
-                }
+                Err(_) => return changes,
             }
         }
-        if changes >= BUSY_CHANGES { GATHER_BUSY } else { GATHER }
     }
 
     fn tell_all(&self, which: impl Fn(i64) -> bool) {
@@ -213,7 +210,7 @@ impl Drop for Watch {
         } else if let (Some(inotify), Ok(number)) = (&self.changes.inotify, self.number.try_into())
         {
             // It is gone already if the file was removed.
-            inotify::remove_watch(inotify.get_ref(), number).ok();
+            inotify::remove_watch(inotify, number).ok();
         }
     }
 }

@@ -89,7 +89,7 @@ impl Position {
     }
 
     /// From here on records come that were not taken, without a gap, whatever their stamps.
-    pub(super) fn is_exact(&mut self) {
+    pub(super) fn go_on_exactly(&mut self) {
         self.run = [Stream::Stdout, Stream::Stderr].map(|stream| self.taken.mark(stream));
         self.seeking = [false, false];
         self.behind = None;

@@ -122,7 +122,7 @@ impl Follower {
             match reader.files.after(&reader.file) {
                 Ok(Next::Empty) if running => pause = Some(reader.next_pause()),
                 Ok(Next::Empty) => {}
-                Ok(Next::Nothing) => reader.is_in_place(),
+                Ok(Next::Nothing) => reader.note_in_place(),
                 Ok(Next::File(next)) => return self.go_on(reader, next, false).map(|()| None),
                 Ok(Next::AfterGap(next)) => return self.go_on(reader, next, true).map(|()| None),
                 Err(error) if is_passing(&error) && !gone => pause = Some(reader.next_pause()),
@@ -137,7 +137,7 @@ impl Follower {
             return Ok(Some(End::Gone));
         }
         if pause.is_none() {
-            reader.is_caught_up();
+            reader.note_caught_up();
             // Whatever was to be read again has come again.
             self.lane.ended();
             if !running {
@@ -281,7 +281,7 @@ impl Follower {
                 at = end;
                 let mark = if span.end > *new_from {
                     if !std::mem::replace(is_exact, true) {
-                        position.is_exact();
+                        position.go_on_exactly();
                     }
                     position.take(stream, time)
                 } else {

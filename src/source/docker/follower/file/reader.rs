@@ -79,7 +79,7 @@ impl Reader {
     }
 
     /// It has its name still.
-    pub(super) fn is_in_place(&mut self) {
+    pub(super) fn note_in_place(&mut self) {
         self.moved = false;
         self.pause = NEXT_PAUSE.0;
     }
@@ -123,7 +123,7 @@ impl Reader {
         self.offset = 0;
         self.seam.clear();
         self.torn = 0;
-        self.is_in_place();
+        self.note_in_place();
         self.check_gap |= gap;
         self.new_from = match self.opened_at {
             _ if gap => u64::MAX,
@@ -150,7 +150,7 @@ impl Reader {
     }
 
     /// Nothing behind the end was taken.
-    pub(super) fn is_caught_up(&mut self) {
+    pub(super) fn note_caught_up(&mut self) {
         self.new_from = self.new_from.min(self.offset);
         self.opened_at = None;
         self.check_gap = false;
