@@ -43,14 +43,18 @@ impl Link {
 }
 
 /// All files of the log that is written to `path`, newest first; `None` if files were renamed
-/// meanwhile. An error if the newest is not there or cannot be read.
+/// meanwhile. An error if there is none, or one cannot be read.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<Link>>> {
     let names = names(path)?;
-    let mut links = vec![Link::open(path, false)?];
-    for (_, name, is_compressed) in &names {
-        match Link::open(name, *is_compressed) {
+    let mut links = Vec::new();
+    let newest = (path, false);
+    let rotated = names.iter().map(|(_, name, is_compressed)| (name.as_path(), *is_compressed));
+    for (name, is_compressed) in std::iter::once(newest).chain(rotated) {
+        match Link::open(name, is_compressed) {
             Ok(link) => links.push(link),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !names.is_empty() => {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         }
     }

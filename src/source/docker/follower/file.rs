@@ -1,6 +1,7 @@
 //! Reads a log from its files: from where the position says, over rotations, until the container
 //! is gone or the files cannot be trusted. Then the engine is asked, from the same position.
 
+mod open;
 mod reader;
 
 use std::cell::Cell;
@@ -12,8 +13,7 @@ use tokio::time::sleep;
 use super::{End, Follower};
 use crate::assemble::Piece;
 use crate::record::{FilePlace, Loss, LossReason, Place, Span, Stream, Timestamp};
-use crate::shutdown;
-use crate::source::docker::files::{Files, LogFile, MOST_RECORD_BYTES, Next, Opened, Wanted};
+use crate::source::docker::files::{Files, LogFile, MOST_RECORD_BYTES, Next};
 use crate::source::docker::json_file::Decoded;
 use crate::source::docker::position::Admission;
 use reader::{READ_BYTES, Reader};
@@ -56,35 +56,6 @@ impl Follower {
         self.shared.metrics.files_followed.dec();
         self.from_file = None;
         end
-    }
-
-    async fn open_files(&mut self, files: Files) -> io::Result<Reader> {
-        // The set of permits is never closed.
-        let _permit = self.shared.opening.acquire().await.ok();
-        let place = self.position.file();
-        let wanted = match self.position.since(self.open_lines()) {
-            Some(since) if !self.position.is_seeking() => Wanted::Since(since),
-            _ => Wanted::All,
-        };
-        let all_is_new = self.position.is_start();
-        let found = shutdown::blocking(move || {
-            let by_place = place.map(|place| files.at(place)).transpose()?.flatten();
-            let is_exact = by_place.is_some();
-            let mut opened = by_place.map_or_else(|| files.from(wanted), Ok)?;
-            opened.file.first()?;
-            let written = files.written()?;
-            Ok::<_, io::Error>((files, opened, is_exact, written))
-        });
-        let (files, Opened { file, offset }, is_exact, written) = found.await?;
-        self.shared.metrics.files_opened.inc();
-        let new_from = match place {
-            _ if all_is_new => 0,
-            Some(place) if is_exact => place.offset,
-            _ => file.new_from(written),
-        };
-        let watch = self.shared.changes.watch(file.content.descriptor(), files.path());
-        let opened_at = (!all_is_new && !is_exact).then_some(written);
-        Ok(Reader::new(files, (file, offset), watch, new_from, opened_at))
     }
 
     async fn read_on(&mut self, reader: &mut Reader) -> io::Result<End> {
