@@ -298,7 +298,7 @@ fn damage_in_the_middle_of_a_log_costs_nothing_beside_it() {
         b"\n\n{}\n",
         b"{\"log\":\"no end\n",
         b"{\"log\":\"x\\n\",\"stream\":\"stdout\",\"time\":\"yesterday\"}\n",
-        &[0xff; 200_000],
+        &vec![0xff; 200_000],
     ];
     let scene = Scene::new();
     for (damage, at) in damage.iter().zip(0..) {
@@ -424,7 +424,7 @@ fn a_log_that_cannot_be_read_is_asked_for_and_that_is_said_once() {
 fn a_log_that_may_not_be_read_is_asked_for_and_that_is_said_once() {
     let forbid = |container: &Container| {
         let folder = container.files().name(0).parent().unwrap().to_owned();
-        std::fs::set_permissions(folder, Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(folder, Permissions::from_mode(0o0)).unwrap();
     };
     let scene = Scene::launched(Launch::without_override(), |web| {
         web.print_numbers(Stream::Out, 1..=100, WIDTH);
@@ -510,7 +510,7 @@ fn a_compressed_file_that_turns_out_damaged_is_asked_for_from_there_on() {
             std::fs::File::options().write(true).open(path).unwrap().set_len(length / 2).unwrap();
         },
         // Its last bytes are a checksum.
-        |files, path| files.spoil(path, 8),
+        |_, path| LogFiles::spoil(path, 8),
     ];
     for spoil in spoil {
         let scene = Scene::new();
@@ -534,7 +534,7 @@ fn a_compressed_file_that_turns_out_damaged_is_asked_for_from_there_on() {
 
 #[test]
 fn a_log_whose_files_were_damaged_is_read_from_them_again_once_its_container_was_restarted() {
-    let scene = Scene::starting(|web| make_unreadable(web));
+    let scene = Scene::starting(make_unreadable);
     scene.ship(1..=10);
     assert_eq!(scene.agent.metrics().value("log_files_opened_total"), 0);
     scene.engine.end(&scene.container);

@@ -110,12 +110,14 @@ impl LogFiles {
     }
 
     /// Overwrites `bytes` from the end of a file on, as a bad disk does.
-    pub fn spoil(&self, path: &Path, bytes: i64) {
+    pub fn spoil(path: &Path, bytes: i64) {
         let mut file = OpenOptions::new().read(true).write(true).open(path).unwrap();
         let mut end = vec![0; usize::try_from(bytes).unwrap()];
         file.seek(SeekFrom::End(-bytes)).unwrap();
         file.read_exact(&mut end).unwrap();
-        end.iter_mut().for_each(|byte| *byte = !*byte);
+        for byte in &mut end {
+            *byte = !*byte;
+        }
         file.seek(SeekFrom::End(-bytes)).unwrap();
         file.write_all(&end).unwrap();
     }
