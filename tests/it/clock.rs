@@ -1,11 +1,12 @@
 //! Stamps that do not rise: clocks that jump, equal stamps, streams that stall, logs whose old
 //! records are gone. On an engine whose logs the test writes; the ids are those of the fault
 //! matrix. The agent's own clock stands still: what jumps is the clock by which Docker stamped.
+//! Files have no streams that could be cut: what is done to a reader of these is a restart.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::agent::{Agent, Launch};
+use crate::support::agent::{Agent, Launch, Strategy};
 use crate::support::fake_engine::{Container, FakeEngine, Release, now, stamp};
 use crate::support::numbers::{Expected, Stream, text};
 use crate::support::receiver::{Frame, TcpReceiver};
@@ -29,7 +30,16 @@ struct Scene {
 
 impl Scene {
     fn new(release: Release, settings: &[(&'static str, &'static str)]) -> Self {
-        let (engine, receiver) = (FakeEngine::start(release), TcpReceiver::start());
+        Self::on(FakeEngine::start(release), settings)
+    }
+
+    /// The engine keeps its logs in files.
+    fn of_files() -> Self {
+        Self::on(FakeEngine::with_files(Release::V24), &[])
+    }
+
+    fn on(engine: FakeEngine, settings: &[(&'static str, &'static str)]) -> Self {
+        let receiver = TcpReceiver::start();
         let state = tempfile::tempdir().unwrap();
         let container = engine.container("web");
         let settings = settings.to_vec();
@@ -78,6 +88,14 @@ impl Scene {
             let (streams, now) = self.container.streams();
             check(streams > 0 && now > opened, || format!("{streams} streams, the {now}th"))
         });
+    }
+
+    /// Its log was read in this way.
+    #[track_caller]
+    fn assert_read_by(&self, strategy: Strategy) {
+        self.agent.assert_read_by(strategy);
+        let opened = self.container.streams().1;
+        assert_eq!(opened == 0, strategy == Strategy::File, "{opened} streams were opened");
     }
 
     /// Ends the agent in order and starts another one in its place.
@@ -156,31 +174,44 @@ fn jumps(offsets: &[i64], between: Between) {
 fn jumps_with(offsets: &[i64], between: Between, repeats: u64) {
     for release in BOTH {
         for early in [false, true] {
-            let mut scene = Scene::new(release, &[]);
-            // Later stretches with the same offset have later stamps, as a clock has that goes on.
-            // All of them lie in the past but those of a clock that is fast.
-            let start = now() - HOUR / 60;
-            let mut last = 0;
-            for (at, offset) in (0..).zip(offsets) {
-                let from = start + offset + at * 100_000_000;
-                if early && at > 0 {
-                    scene.print_some(from);
-                }
-                match between {
-                    Between::Cut if at > 0 => scene.cut(),
-                    Between::Restart if at > 0 => scene.restart(),
-                    _ => {}
-                }
-                if !early || at == 0 {
-                    scene.print_some(from);
-                }
-                scene.arrived();
-                last = from;
-            }
-            scene.print_some(last + 50_000_000);
-            scene.assert_arrive(repeats);
+            let scene = Scene::new(release, &[]);
+            jump(scene, offsets, between, early).assert_arrive(repeats);
         }
     }
+}
+
+// The same for logs that are read from files.
+fn jumps_by_file(offsets: &[i64], between: Between) {
+    for early in [false, true] {
+        let scene = jump(Scene::of_files(), offsets, between, early);
+        scene.assert_read_by(Strategy::File);
+        scene.assert_arrive(0);
+    }
+}
+
+fn jump(mut scene: Scene, offsets: &[i64], between: Between, early: bool) -> Scene {
+    // Later stretches with the same offset have later stamps, as a clock has that goes on.
+    // All of them lie in the past but those of a clock that is fast.
+    let start = now() - HOUR / 60;
+    let mut last = 0;
+    for (at, offset) in (0..).zip(offsets) {
+        let from = start + offset + at * 100_000_000;
+        if early && at > 0 {
+            scene.print_some(from);
+        }
+        match between {
+            Between::Cut if at > 0 => scene.cut(),
+            Between::Restart if at > 0 => scene.restart(),
+            _ => {}
+        }
+        if !early || at == 0 {
+            scene.print_some(from);
+        }
+        scene.arrived();
+        last = from;
+    }
+    scene.print_some(last + 50_000_000);
+    scene
 }
 
 #[test]
@@ -217,41 +248,85 @@ fn f38_a_clock_that_steps_forward_around_a_restart_costs_nothing() {
     jumps(&[-HOUR, 0, HOUR, HOUR], Between::Restart);
 }
 
-// Prints `stretches`, each a list of stamps after now, and cuts the stream after as many of the
-// records as there are, one place after the other.
+#[test]
+fn f38_clocks_that_jump_by_an_hour_cost_nothing_by_file() {
+    jumps_by_file(&[HOUR, 0, 0], Between::Nothing);
+    jumps_by_file(&[0, HOUR, 0, HOUR], Between::Nothing);
+    jumps_by_file(&[-HOUR, 0, HOUR], Between::Nothing);
+}
+
+#[test]
+fn f38_clocks_that_jump_around_restarts_cost_nothing_by_file() {
+    jumps_by_file(&[HOUR, 0, 0], Between::Restart);
+    jumps_by_file(&[-HOUR, 0, HOUR, HOUR], Between::Restart);
+    jumps_by_file(&[0, HOUR, 0, HOUR, 0], Between::Restart);
+}
+
+// Prints records with these stamps after an hour ago, and cuts the stream after each of them.
 fn cut_anywhere(records: &[(Stream, i64)]) {
     for release in BOTH {
-        let mut scene = Scene::new(release, &[]);
-        let start = now() - HOUR;
-        for (at, (stream, offset)) in records.iter().enumerate() {
-            // Half of the cuts come when the record before has been shipped, the others when it
-            // is there and may have been read or not.
-            scene.print(*stream, start + offset);
-            if at % 2 == 0 {
-                scene.arrived();
-            }
-            scene.cut();
-        }
-        scene.container.exit();
-        scene.assert_all_arrive();
+        interrupt_anywhere(Scene::new(release, &[]), records, |scene| scene.cut())
+            .assert_all_arrive();
     }
 }
 
+// The same for a log that is read from its file, by one agent after the other.
+fn restart_anywhere(records: &[(Stream, i64)]) {
+    let scene = interrupt_anywhere(Scene::of_files(), records, Scene::restart);
+    scene.assert_read_by(Strategy::File);
+    scene.assert_all_arrive();
+}
+
+fn interrupt_anywhere(
+    mut scene: Scene,
+    records: &[(Stream, i64)],
+    interrupt: impl Fn(&mut Scene),
+) -> Scene {
+    let start = now() - HOUR;
+    for (at, (stream, offset)) in records.iter().enumerate() {
+        // Half of the times the record before has been shipped, else it is there and may have
+        // been read or not.
+        scene.print(*stream, start + offset);
+        if at % 2 == 0 {
+            scene.arrived();
+        }
+        interrupt(&mut scene);
+    }
+    scene.print(Stream::Out, now());
+    scene.engine.end(&scene.container);
+    scene
+}
+
+const EQUAL: [[(Stream, i64); 2]; 2] =
+    [[(Stream::Out, 0), (Stream::Out, 0)], [(Stream::Out, 0), (Stream::Err, 0)]];
+
 #[test]
-fn f26_equal_stamps_around_cuts_cost_nothing() {
-    cut_anywhere(&[(Stream::Out, 0); 12]);
-    let both = [(Stream::Out, 0), (Stream::Err, 0)];
-    cut_anywhere(&both.repeat(6));
+fn f26_equal_stamps_around_cuts_cost_nothing_by_api() {
+    EQUAL.iter().for_each(|records| cut_anywhere(&records.repeat(6)));
 }
 
 #[test]
-fn f26_stamps_that_decrease_across_streams_around_cuts_cost_nothing() {
-    let falling = (0..12).map(|at| {
+fn f26_equal_stamps_around_restarts_cost_nothing_by_file() {
+    EQUAL.iter().for_each(|records| restart_anywhere(&records.repeat(6)));
+}
+
+fn falling() -> Vec<(Stream, i64)> {
+    let record = |at: i64| {
         let stream = if at % 2 == 0 { Stream::Out } else { Stream::Err };
         // Each stream rises by itself, standard error lags behind by a second.
         (stream, at * 1000 - i64::from(stream == Stream::Err) * 1_000_000_000)
-    });
-    cut_anywhere(&falling.collect::<Vec<_>>());
+    };
+    (0..12).map(record).collect()
+}
+
+#[test]
+fn f26_stamps_that_decrease_across_streams_around_cuts_cost_nothing_by_api() {
+    cut_anywhere(&falling());
+}
+
+#[test]
+fn f26_stamps_that_decrease_across_streams_around_restarts_cost_nothing_by_file() {
+    restart_anywhere(&falling());
 }
 
 #[test]
@@ -322,8 +397,16 @@ fn f29_a_healthy_stream_that_is_silent_is_asked_about_and_not_opened_again() {
 }
 
 #[test]
-fn f06_what_rotation_took_while_the_destination_was_down_is_announced_once() {
-    let mut scene = Scene::new(Release::V24, &[("DOWNSPOUT_BACKOFF_MAX", "200ms")]);
+fn f06_what_rotation_took_while_no_agent_ran_is_announced_once_by_file() {
+    rotation_takes(Scene::of_files(), Strategy::File);
+}
+
+#[test]
+fn f06_what_rotation_took_while_no_agent_ran_is_announced_once_by_api() {
+    rotation_takes(Scene::new(Release::V24, &[]), Strategy::Api);
+}
+
+fn rotation_takes(mut scene: Scene, strategy: Strategy) {
     let route = scene.receiver.route();
     scene.print_some(now());
     scene.arrived();
@@ -351,6 +434,7 @@ fn f06_what_rotation_took_while_the_destination_was_down_is_announced_once() {
     assert_eq!(agent, [(Stream::Err, notice.into_bytes())]);
     scene.agent.assert_balance(&route);
     assert_eq!(scene.agent.metrics().of("gaps_total", &route), 1);
+    scene.assert_read_by(strategy);
     let mut expected = Expected::new(WIDTH);
     for stream in [Stream::Out, Stream::Err] {
         expected.add("web", stream, 1..=30);

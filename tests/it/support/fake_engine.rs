@@ -315,6 +315,9 @@ impl Container {
         let taken = log.records.len().saturating_sub(kept);
         log.records.drain(..taken);
         log.rotated += taken;
+        if let Some(files) = &self.files {
+            files.lock().unwrap().keep_last(kept);
+        }
     }
 
     /// The container ends, and with it the streams, once they brought everything.

@@ -70,6 +70,14 @@ impl LogFiles {
         self.file = new.create(true).write(true).truncate(true).open(&self.path).unwrap();
     }
 
+    /// Goes on in a new file that begins with the last records; nothing else is kept.
+    pub fn keep_last(&mut self, records: usize) {
+        let all = fs::read(&self.path).unwrap();
+        self.rotate(1);
+        let lines: Vec<&[u8]> = all.split_inclusive(|byte| *byte == b'\n').collect();
+        self.write(&lines[lines.len() - records..].concat());
+    }
+
     /// Compresses a rotated file; its original goes.
     pub fn compress(&self, number: usize) {
         self.compress_beside(number);
