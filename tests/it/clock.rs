@@ -302,12 +302,16 @@ const EQUAL: [[(Stream, i64); 2]; 2] =
 
 #[test]
 fn f26_equal_stamps_around_cuts_cost_nothing_by_api() {
-    EQUAL.iter().for_each(|records| cut_anywhere(&records.repeat(6)));
+    for records in EQUAL {
+        cut_anywhere(&records.repeat(6));
+    }
 }
 
 #[test]
 fn f26_equal_stamps_around_restarts_cost_nothing_by_file() {
-    EQUAL.iter().for_each(|records| restart_anywhere(&records.repeat(6)));
+    for records in EQUAL {
+        restart_anywhere(&records.repeat(6));
+    }
 }
 
 fn falling() -> Vec<(Stream, i64)> {
