@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::support::agent::{Agent, Launch, Strategy};
 use crate::support::engine::{Engine, Start};
+use crate::support::random::Random;
 use crate::support::{SOON, check, until};
 
 /// Where the engine cuts a line.
@@ -18,19 +19,7 @@ const END: &str = "the end";
 /// A line as an agent gives it out: its stamp to the nanosecond, and its text.
 type Line = (String, String);
 
-/// Random numbers by Knuth's generator.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        usize::try_from((self.0 >> 33) % limit as u64).unwrap()
-    }
-
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
-        from[self.below(from.len())]
-    }
-
     /// A line that a reader may stumble over, without line feeds.
     fn line(&mut self) -> Vec<u8> {
         const PARTS: [&[u8]; 22] = [

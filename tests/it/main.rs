@@ -45,5 +45,6 @@ mod rotation;
 mod scale;
 mod stalls;
 mod support;
+mod swaps;
 mod tcp_faults;
 mod tls;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use crate::support::agent::{Agent, Launch};
+use crate::support::agent::{Agent, Launch, Strategy};
 use crate::support::fake_engine::{Container, FakeEngine, Release, now};
 use crate::support::numbers::{Expected, Stream};
 use crate::support::receiver::{Frame, TcpReceiver};
@@ -25,38 +25,42 @@ struct Fleet {
     receiver: TcpReceiver,
     quiet: Vec<Arc<Container>>,
     engine: FakeEngine,
+    strategy: Strategy,
     /// How many lines each of the quiet ones has printed.
     rounds: u64,
 }
 
 impl Fleet {
-    fn new(quiet: usize, limit: u64, settings: impl FnOnce(Launch) -> Launch) -> Self {
-        Self::of(Launch::optimised(), quiet, limit, settings)
+    fn new(strategy: Strategy, quiet: usize, limit: u64) -> Self {
+        Self::of(Launch::optimised(), strategy, quiet, limit)
     }
 
-    fn of(
-        launch: Launch,
-        quiet: usize,
-        limit: u64,
-        settings: impl FnOnce(Launch) -> Launch,
-    ) -> Self {
-        let (engine, receiver) = (FakeEngine::start(Release::V24), TcpReceiver::start());
+    fn of(launch: Launch, strategy: Strategy, quiet: usize, limit: u64) -> Self {
+        let engine = match strategy {
+            Strategy::File => FakeEngine::with_files(Release::V24),
+            Strategy::Api => FakeEngine::start(Release::V24),
+        };
+        let receiver = TcpReceiver::start();
         let quiet = (0..quiet).map(|n| engine.container(&format!("quiet-{n}"))).collect();
         let launch = launch
             .env("DOCKER_HOST", engine.docker_host())
             .env("DOWNSPOUT_BACKLOG", "true")
             .env("DOWNSPOUT_MEMORY_LIMIT", limit.to_string());
-        let agent = settings(launch).arg(receiver.route()).ready();
-        Self { agent, receiver, quiet, engine, rounds: 0 }
+        let agent = launch.env("DOWNSPOUT_BACKOFF_MAX", "200ms").arg(receiver.route()).ready();
+        Self { agent, receiver, quiet, engine, strategy, rounds: 0 }
     }
 
     /// Waits until every container is followed; says how long that took.
     #[track_caller]
     fn wait_followed(&self) -> Duration {
         let start = Instant::now();
+        let streams = || self.quiet.iter().filter(|quiet| quiet.streams().0 > 0).count();
         until("all are followed", LONG, || {
-            let followed = self.quiet.iter().filter(|quiet| quiet.streams().0 > 0).count();
-            check(followed == self.quiet.len(), || format!("{followed} are"))
+            let followed = match self.strategy {
+                Strategy::File => self.agent.metrics().value("log_files_followed"),
+                Strategy::Api => streams() as u64,
+            };
+            check(followed >= self.quiet.len() as u64, || format!("{followed} are"))
         });
         start.elapsed()
     }
@@ -89,12 +93,16 @@ impl Fleet {
     }
 }
 
-#[test]
-fn a_thousand_idle_containers_are_followed_at_once_and_cost_little() {
-    let mut fleet = Fleet::new(CONTAINERS, 64 * MIB, |launch| launch);
+fn a_thousand_idle_containers(strategy: Strategy) {
+    let mut fleet = Fleet::new(strategy, CONTAINERS, 64 * MIB);
     let took = fleet.wait_followed();
     assert!(took < Duration::from_secs(15), "{took:?}");
-    assert_eq!(fleet.agent.metrics().value("log_streams_opened_total"), CONTAINERS as u64);
+    let opened = match strategy {
+        Strategy::File => "log_files_opened_total",
+        Strategy::Api => "log_streams_opened_total",
+    };
+    assert_eq!(fleet.agent.metrics().value(opened), CONTAINERS as u64);
+    fleet.agent.assert_read_by(strategy);
     fleet.assert_resident(64 * MIB);
     fleet.round();
     fleet.receiver.inbox.wait_complete(&fleet.expected(), SOON).assert_complete();
@@ -103,18 +111,36 @@ fn a_thousand_idle_containers_are_followed_at_once_and_cost_little() {
 }
 
 #[test]
-fn a_low_limit_of_open_files_does_not_keep_containers_from_being_followed() {
-    let launch = Launch::with_open_files(100);
-    let mut fleet = Fleet::of(launch, 150, 64 * MIB, |launch| launch);
+fn a_thousand_idle_containers_are_followed_at_once_and_cost_little_by_file() {
+    a_thousand_idle_containers(Strategy::File);
+}
+
+#[test]
+fn a_thousand_idle_containers_are_followed_at_once_and_cost_little_by_api() {
+    a_thousand_idle_containers(Strategy::Api);
+}
+
+fn a_low_limit_of_open_files(strategy: Strategy) {
+    let mut fleet = Fleet::of(Launch::with_open_files(100), strategy, 150, 64 * MIB);
     fleet.wait_followed();
     fleet.round();
     fleet.receiver.inbox.wait_complete(&fleet.expected(), SOON).assert_complete();
+    fleet.agent.assert_read_by(strategy);
+}
+
+#[test]
+fn a_low_limit_of_open_files_does_not_keep_containers_from_being_followed_by_file() {
+    a_low_limit_of_open_files(Strategy::File);
+}
+
+#[test]
+fn a_low_limit_of_open_files_does_not_keep_containers_from_being_followed_by_api() {
+    a_low_limit_of_open_files(Strategy::Api);
 }
 
 #[test]
 fn a_thousand_containers_with_a_dead_destination_cost_no_memory_and_no_line() {
-    let mut fleet =
-        Fleet::new(CONTAINERS, 32 * MIB, |launch| launch.env("DOWNSPOUT_BACKOFF_MAX", "200ms"));
+    let mut fleet = Fleet::new(Strategy::Api, CONTAINERS, 32 * MIB);
     fleet.wait_followed();
     fleet.round();
     fleet.receiver.inbox.wait_complete(&fleet.expected(), LONG).assert_complete();
@@ -181,8 +207,17 @@ fn print_endless(container: &Container) {
 const ENDLESS_PIECES: usize = 6100;
 
 #[test]
-fn f39_a_flood_and_an_endless_line_keep_within_the_limit_and_delay_nobody() {
-    let mut fleet = Fleet::new(CONTAINERS - 2, 32 * MIB, |launch| launch);
+fn f39_a_flood_and_an_endless_line_keep_within_the_limit_and_delay_nobody_by_file() {
+    a_flood_and_an_endless_line(Strategy::File);
+}
+
+#[test]
+fn f39_a_flood_and_an_endless_line_keep_within_the_limit_and_delay_nobody_by_api() {
+    a_flood_and_an_endless_line(Strategy::Api);
+}
+
+fn a_flood_and_an_endless_line(strategy: Strategy) {
+    let mut fleet = Fleet::new(strategy, CONTAINERS - 2, 32 * MIB);
     let [endless, flooding] = ["endless", "flooding"].map(|name| fleet.engine.container(name));
     fleet.wait_followed();
     let stop = AtomicBool::new(false);
@@ -221,6 +256,7 @@ fn f39_a_flood_and_an_endless_line_keep_within_the_limit_and_delay_nobody() {
     let delay = p99(&fleet.receiver, &printed_at);
     eprintln!("{lines} lines of flood; p99 delay of the quiet ones {delay:?}");
     assert!(delay <= Duration::from_secs(2), "{delay:?}");
+    fleet.agent.assert_read_by(strategy);
     fleet.assert_resident(32 * MIB);
 }
 

@@ -10,6 +10,7 @@ pub mod fake_engine;
 pub mod log_files;
 pub mod numbers;
 pub mod proxy;
+pub mod random;
 pub mod receiver;
 pub mod relp_server;
 pub mod site;
