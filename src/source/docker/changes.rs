@@ -21,10 +21,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Files that could not be watched are looked at this often (`max_user_watches` is used up, or the
 /// file system does not tell).
 const POLL_EVERY: Duration = Duration::from_millis(250);
-/// Changes are read again after this pause at the earliest; it doubles up to the second value while
-/// a host stays busy, so that lines gather and each file is read less often.
+/// Changes are read again after this pause at the earliest. While a host stays busy it doubles up to
+/// the second value, so that lines gather and each file is read less often; not before so many
+/// rounds, for a few lines after silence are wanted at once.
 const GATHER: Duration = Duration::from_millis(2);
 const GATHER_BUSY: Duration = Duration::from_millis(30);
+const BUSY_ROUNDS: usize = 8;
 /// As many changes at once mean a busy host.
 const BUSY_CHANGES: usize = 4;
 /// Room for some hundreds of changes, 16 bytes each.
@@ -112,13 +114,13 @@ impl Changes {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER_BYTES];
-        let mut gather = GATHER;
+        let (mut gather, mut busy_rounds) = (GATHER, 0);
         loop {
             tokio::select! {
                 changes = self.changed(&mut buffer) => {
-                    // Only a host that stays busy is made to wait for more at once.
-                    let busy = changes >= BUSY_CHANGES;
-                    gather = if busy { (gather * 2).min(GATHER_BUSY) } else { GATHER };
+                    busy_rounds = if changes >= BUSY_CHANGES { busy_rounds + 1 } else { 0 };
+                    let longer = busy_rounds > BUSY_ROUNDS;
+                    gather = if longer { (gather * 2).min(GATHER_BUSY) } else { GATHER };
                     tokio::time::sleep(gather).await;
                 }
                 _ = poll.tick(), if self.unwatched.load(Ordering::Relaxed) > 0 => {
