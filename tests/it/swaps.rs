@@ -186,7 +186,9 @@ impl Scene {
     /// Everything came once, in its order, and whole.
     #[track_caller]
     fn assert_came(mut self) {
-        STREAMS.into_iter().for_each(|stream| self.print(stream, 1));
+        for stream in STREAMS {
+            self.print(stream, 1);
+        }
         self.arrived();
         self.agent.assert_balance(&self.receiver.route());
         self.agent.assert_read_by(self.strategy);
