@@ -463,6 +463,23 @@ fn what_was_rotated_unread_when_its_container_was_removed_is_announced() {
 }
 
 #[test]
+fn what_was_rotated_right_before_its_container_ended_is_shipped() {
+    let scene = Scene::new();
+    scene.ship(1..=10);
+    for last in (20..=300).step_by(10) {
+        // While changes gather that are told together.
+        scene.print(last - 9..=last - 5);
+        scene.container.files().rotate(50);
+        scene.print(last - 4..=last);
+        scene.engine.end(&scene.container);
+        // While it does not run: nothing else makes the agent look again.
+        scene.arrived(last);
+        scene.engine.start_again(&scene.container);
+    }
+    scene.assert_all_came_from_files(300);
+}
+
+#[test]
 fn a_log_that_is_removed_after_a_rotation_that_was_seen_is_read_to_its_end() {
     let scene = Scene::new();
     scene.ship(1..=10);

@@ -166,6 +166,15 @@ impl Scene {
         }
     }
 
+    /// The container ends, which ends its lines, and starts again.
+    fn restart_container(&mut self) {
+        for stream in STREAMS {
+            self.close(stream);
+        }
+        self.engine.end(&self.container);
+        self.engine.start_again(&self.container);
+    }
+
     /// Waits until all numbered lines have come.
     #[track_caller]
     fn arrived(&self) {
@@ -191,7 +200,6 @@ impl Scene {
         }
         self.arrived();
         self.agent.assert_balance(&self.receiver.route());
-        self.agent.assert_read_by(self.strategy);
         assert_eq!(self.agent.terminate().code, Some(0));
         let lines = self.receiver.inbox.lines_of("web");
         for stream in STREAMS {
@@ -229,18 +237,22 @@ fn a_line_that_was_open_when_the_way_of_reading_changed_arrives_whole_and_nothin
     }
 }
 
+/// A fifth of a second each.
+const SEEDS: u64 = 400;
+
 // Steps that a log and its readers may take, in an order that the seed says.
 fn any_steps(seed: u64) {
     let mut random = Random(seed);
     let mut scene = Scene::new(IN_TURN[random.below(2)]);
     for _ in 0..25 {
         let stream = STREAMS[random.below(2)];
-        match random.below(9) {
+        match random.below(10) {
             0 | 1 => scene.print(stream, 1 + random.below(30) as u64),
             2 | 3 => scene.open(stream, 1 + random.below(3)),
             4 => scene.container.files().rotate(50),
             5 => compress(&scene.container),
             6 => scene.arrived(),
+            7 => scene.restart_container(),
             _ => scene.go_on(IN_TURN[random.below(2)]),
         }
     }
@@ -257,7 +269,7 @@ fn compress(container: &Container) {
 
 #[test]
 fn any_order_of_lines_rotations_and_swaps_loses_and_repeats_nothing() {
-    for seed in 1..=30 {
+    for seed in 1..=SEEDS {
         eprintln!("seed {seed}");
         any_steps(seed);
     }

@@ -70,8 +70,9 @@ pub(super) enum Next {
     Empty,
     /// The next one.
     File(LogFile),
-    /// This one, and there may have been others between.
-    AfterGap(LogFile),
+    /// The oldest there is, for there may have been others between; and which file is written, by
+    /// its inode, and its length.
+    AfterGap(LogFile, (u64, u64)),
 }
 
 impl Files {
@@ -137,11 +138,13 @@ impl Files {
         };
         let Some(next) = next else { return Ok(Next::Nothing) };
         let gap = gap || same.is_none() && !took_its_place(file, next)?;
-        let next = LogFile::new(next, None);
-        Ok(match next.content.length()? {
-            Some(0) => Next::Empty,
-            _ if gap => Next::AfterGap(next),
-            _ => Next::File(next),
+        let written = links.first().unwrap_or(next);
+        let length = written.content().length()?.unwrap_or_default();
+        let file = LogFile::new(next, None);
+        Ok(match gap {
+            _ if length == 0 && next.inode == written.inode => Next::Empty,
+            true => Next::AfterGap(file, (written.inode, length)),
+            false => Next::File(file),
         })
     }
 
@@ -166,14 +169,18 @@ impl Files {
     }
 }
 
-// By its first stamp: an inode may be another file's by now.
+// By inode and first stamp, for an inode may be another file's by now; or by the first stamp alone
+// where it was compressed since. `None` as well where several begin with pieces of one long line,
+// which share a stamp: then it is not certain.
 fn same_file(links: &[Link], id: FileId) -> Option<usize> {
     let is_same = |link: &Link| link.inode == id.inode && link.begins_with(id.first);
-    links.iter().position(is_same).or_else(|| same_first(links, id).ok().flatten())
+    let Some(at) = links.iter().position(is_same) else { return same_first(links, id).ok()? };
+    let mut beside = [at.checked_sub(1), at.checked_add(1)].into_iter().flatten();
+    let is_alone = !beside.any(|at| links.get(at).is_some_and(|link| link.begins_with(id.first)));
+    is_alone.then_some(at)
 }
 
-// The file that was compressed since. Several may begin with pieces of one long line, which share
-// a stamp: then it is not certain.
+// The file that was compressed since; an error if that is not certain.
 fn same_first(links: &[Link], id: FileId) -> io::Result<Option<usize>> {
     let is_same = |link: &&Link| link.is_compressed && link.begins_with(id.first);
     let mut found = links.iter().enumerate().filter(|(_, link)| is_same(link));

@@ -118,13 +118,16 @@ impl Follower {
         running: bool,
     ) -> io::Result<Option<End>> {
         let mut pause = None;
-        if reader.is_moved() {
+        // Changes are told with a delay, in which the container may have ended.
+        if reader.is_moved() || !running || gone {
             match reader.files.after(&reader.file) {
                 Ok(Next::Empty) if running => pause = Some(reader.next_pause()),
                 Ok(Next::Empty) => {}
                 Ok(Next::Nothing) => reader.note_in_place(),
-                Ok(Next::File(next)) => return self.go_on(reader, next, false).map(|()| None),
-                Ok(Next::AfterGap(next)) => return self.go_on(reader, next, true).map(|()| None),
+                Ok(Next::File(next)) => return self.go_on(reader, next, None).map(|()| None),
+                Ok(Next::AfterGap(next, written)) => {
+                    return self.go_on(reader, next, Some(written)).map(|()| None);
+                }
                 Err(error) if is_passing(&error) && !gone => pause = Some(reader.next_pause()),
                 Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(error),
@@ -141,8 +144,13 @@ impl Follower {
             // Whatever was to be read again has come again.
             self.lane.ended();
             if !running {
-                if Box::pin(self.tracked.has_stopped(&self.shared)).await {
+                if reader.stopped_at == Some(reader.offset) {
                     return Ok(Some(End::Stopped));
+                }
+                if Box::pin(self.tracked.has_stopped(&self.shared)).await {
+                    // It may have run once more meanwhile.
+                    reader.stopped_at = Some(reader.offset);
+                    return Ok(None);
                 }
                 pause = Some(ASK_EVERY);
             }
@@ -151,7 +159,12 @@ impl Follower {
         Ok(None)
     }
 
-    fn go_on(&mut self, reader: &mut Reader, next: LogFile, gap: bool) -> io::Result<()> {
+    fn go_on(
+        &mut self,
+        reader: &mut Reader,
+        next: LogFile,
+        gap: Option<(u64, u64)>,
+    ) -> io::Result<()> {
         let read = reader.offset + reader.torn;
         if reader.file.content.length()?.is_some_and(|length| length != read) {
             // Written after the last look at it, and before it got its new name.
@@ -160,7 +173,7 @@ impl Follower {
         self.shared.metrics.bytes_garbled.inc_by(reader.torn);
         self.shared.metrics.files_opened.inc();
         self.assembler.file_ended();
-        if gap {
+        if gap.is_some() {
             self.position.began_again();
         }
         let watch = self.shared.changes.watch(next.content.descriptor(), reader.files.path());

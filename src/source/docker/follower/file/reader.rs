@@ -42,6 +42,8 @@ pub(super) struct Reader {
     seam: Vec<u8>,
     /// Bytes behind `offset` that are no whole record yet.
     pub(super) torn: u64,
+    /// Where it was when the container was found not to be running.
+    pub(super) stopped_at: Option<u64>,
 }
 
 impl Reader {
@@ -69,6 +71,7 @@ impl Reader {
             pause: NEXT_PAUSE.0,
             seam: Vec::new(),
             torn: 0,
+            stopped_at: None,
         }
     }
 
@@ -116,20 +119,19 @@ impl Reader {
         self.seam.clear();
     }
 
-    /// Goes on in the file that comes next, or at least later.
-    pub(super) fn go_on(&mut self, next: LogFile, watch: Watch, gap: bool) {
+    /// Goes on in the file that comes next; or, behind a gap, in the oldest there is. Then all may
+    /// have been taken that is in this and the others by now, up to the end of the one that is
+    /// `written`.
+    pub(super) fn go_on(&mut self, next: LogFile, watch: Watch, gap: Option<(u64, u64)>) {
         self.file = next;
         self.watch = watch;
         self.offset = 0;
         self.seam.clear();
         self.torn = 0;
         self.note_in_place();
-        self.check_gap |= gap;
-        self.new_from = match self.opened_at {
-            _ if gap => u64::MAX,
-            Some(written) => self.file.new_from(written),
-            None => 0,
-        };
+        self.check_gap |= gap.is_some();
+        self.opened_at = gap.or(self.opened_at);
+        self.new_from = self.opened_at.map_or(0, |written| self.file.new_from(written));
         self.is_exact &= self.new_from == 0;
     }
 
