@@ -216,3 +216,84 @@ impl Drop for Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::Write;
+
+    use super::*;
+
+    struct Scene {
+        folder: tempfile::TempDir,
+        changes: Arc<Changes>,
+        file: File,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let file = File::create(folder.path().join("log")).unwrap();
+            Self { folder, changes: Arc::new(Changes::new()), file }
+        }
+
+        fn path(&self) -> std::path::PathBuf {
+            self.folder.path().join("log")
+        }
+
+        fn watch(&self) -> Watch {
+            let watch = self.changes.watch(self.file.as_fd(), &self.path());
+            assert!(watch.take_moved(), "nobody knows what happened before");
+            watch
+        }
+
+        async fn told(&self, watch: &Watch) {
+            tokio::select! {
+                () = watch.changed() => {}
+                () = self.changes.tell() => unreachable!("it tells for ever"),
+                () = tokio::time::sleep(Duration::from_secs(10)) => panic!("not told"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_written_to_is_told_and_one_that_was_renamed_has_moved() {
+        let mut scene = Scene::new();
+        let watch = scene.watch();
+        scene.file.write_all(b"line\n").unwrap();
+        scene.told(&watch).await;
+        assert!(!watch.take_moved());
+        fs::rename(scene.path(), scene.folder.path().join("log.1")).unwrap();
+        scene.told(&watch).await;
+        assert!(watch.take_moved() && !watch.take_moved());
+    }
+
+    #[tokio::test]
+    async fn one_watcher_of_a_file_that_goes_leaves_the_other_watching() {
+        let mut scene = Scene::new();
+        let (gone, stays) = (scene.watch(), scene.watch());
+        drop(gone);
+        scene.file.write_all(b"line\n").unwrap();
+        scene.told(&stays).await;
+        drop(stays);
+        assert!(scene.changes.lock().signs.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_cannot_be_watched_is_looked_at_all_the_same() {
+        let mut scene = Scene::new();
+        scene.changes = Arc::new(Changes { inotify: None, ..Changes::new() });
+        let watch = scene.watch();
+        let looked_at = async {
+            watch.changed().await;
+            let started = tokio::time::Instant::now();
+            watch.changed().await;
+            watch.changed().await;
+            started.elapsed()
+        };
+        tokio::select! {
+            elapsed = looked_at => assert!(elapsed <= 2 * POLL_EVERY, "{elapsed:?}"),
+            () = scene.changes.tell() => unreachable!("it tells for ever"),
+        }
+    }
+}

@@ -8,6 +8,8 @@
 mod chain;
 mod content;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsStr;
 use std::fs;
