@@ -10,10 +10,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{Admin, AdminError};
 use crate::config::{Config, SourceChoice};
+use crate::deliver::store::{StoreDelivery, StoreParts};
 use crate::deliver::{Delivery, Parts};
 use crate::lane::Lanes;
+use crate::metrics::Metrics;
 use crate::net::kernel;
 use crate::options::Problem;
+use crate::output::Peer;
 use crate::record::Timestamp;
 use crate::route::Route;
 use crate::shutdown::{Stop, Tasks};
@@ -90,7 +93,8 @@ impl App {
             None => None,
         };
         let started = Timestamp::now();
-        let mut lanes = Vec::new();
+        let (mut lanes, mut intakes) = (Vec::new(), Vec::new());
+        let run = Run { backoff_max: config.backoff_max, metrics: &metrics, stop: &stop };
         for (route, share) in config.routes.into_iter().zip(&config.plan.destinations) {
             tracing::info!(destination = %route.name, "route");
             let name = route.name.clone();
@@ -99,8 +103,8 @@ impl App {
                 positions.of(&name, started),
                 metrics.destination(&name),
             );
-            let delivery = delivery(route, waiting.clone(), config.backoff_max);
-            destinations.spawn("deliver", delivery.run(stop.clone()));
+            intakes.push(Intake::new(waiting.clone(), route.multiline.clone()));
+            deliver(&destinations, route, waiting.clone(), &run);
             positions.watch(name, waiting.clone());
             lanes.push(waiting);
         }
@@ -111,7 +115,7 @@ impl App {
             beside.spawn("admin", admin.serve(beside.clone(), stop.clone()));
         }
         let feed = Feed {
-            intakes: lanes.iter().map(|lanes| Intake::new(lanes.clone())).collect(),
+            intakes: intakes.into(),
             tasks: sources.clone(),
             stop: stop.clone(),
             started,
@@ -180,16 +184,30 @@ impl App {
     }
 }
 
-fn delivery(route: Route, lanes: Arc<Lanes>, backoff_max: Duration) -> Delivery {
-    Delivery::new(Parts {
-        name: route.name,
-        lanes,
-        encoder: route.encoder,
-        output: route.output,
-        window_bytes: route.window_bytes,
-        replay_bytes: route.replay_bytes,
-        backoff_max,
-    })
+/// Starts the one task that serves a destination.
+fn deliver(tasks: &Tasks, route: Route, lanes: Arc<Lanes>, run: &Run<'_>) {
+    let Route { name, encoder, peer, window_bytes, replay_bytes, .. } = route;
+    let backoff_max = run.backoff_max;
+    match peer {
+        Peer::Link(output) => {
+            let parts =
+                Parts { name, lanes, encoder, output, window_bytes, replay_bytes, backoff_max };
+            tasks.spawn("deliver", Delivery::new(parts).run(run.stop.clone()));
+        }
+        Peer::Store(store) => {
+            let metrics = run.metrics.store(&name);
+            let parts =
+                StoreParts { name, lanes, encoder, store, window_bytes, backoff_max, metrics };
+            tasks.spawn("deliver", StoreDelivery::new(parts).run(run.stop.clone()));
+        }
+    }
+}
+
+/// What all destinations of a run share.
+struct Run<'a> {
+    backoff_max: Duration,
+    metrics: &'a Metrics,
+    stop: &'a Stop,
 }
 
 fn unusable(error: &AdminError) -> Vec<Problem> {

@@ -181,17 +181,18 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
     if draft.routes.is_empty() {
         draft.routes.push(DEFAULT_ROUTE.to_owned());
     }
-    let opening = Opening { terminal, metrics: &metrics };
+    let opening = Opening { terminal, metrics: &metrics, fallbacks: &draft.fallbacks };
     let routes = noted(Route::parse_all(&draft.routes, &opening), problems);
     let plan = routes.as_ref().and_then(|routes| {
         let needs = routes.iter().map(|route| (route.name.clone(), route.window_bytes));
         let plan = Plan::new(draft.memory_limit, draft.max_line_bytes, needs);
         noted(plan.map_err(|problem| vec![problem]), problems)
     });
+    let variables = routes.iter().flatten().any(Route::wants_variables);
     let source = match draft.replay.take() {
         Some(input) => Some(SourceChoice::Replay(input, draft.hostname.take().unwrap_or_default())),
         None => noted(docker(&draft, env).map_err(|problem| vec![problem]), problems)
-            .map(SourceChoice::Docker),
+            .map(|docker| SourceChoice::Docker(docker::Settings { variables, ..docker })),
     };
     Some(Config {
         routes: routes?,
@@ -230,6 +231,7 @@ fn docker(draft: &Draft, env: &dyn Env) -> Result<docker::Settings, Problem> {
         } else {
             docker::Strategy::Api
         },
+        variables: false,
     })
 }
 

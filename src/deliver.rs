@@ -3,6 +3,7 @@
 
 mod batch;
 mod history;
+pub mod store;
 mod window;
 
 use std::collections::HashMap;

@@ -206,6 +206,7 @@ fn labels_within_limits<'a>(
 pub fn default_framing(carriage: Carriage, max_message: usize) -> Framing {
     match carriage {
         Carriage::Datagram | Carriage::Messages => Framing::Datagram { max: max_message },
+        Carriage::Events => Framing::Datagram { max: usize::MAX },
         Carriage::Stream => Framing::OctetCounting,
         Carriage::Lines | Carriage::Text => Framing::Lf,
     }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::metrics::OutputMetrics;
 use crate::options::{OptionSpec, Options};
-use crate::output::{BoxFuture, Driver, Fault, Frames, Output, Target};
+use crate::output::{BoxFuture, Driver, Fault, Frames, Open, OpenLink, Output, Target};
 use failback::Failback;
 
 /// Rows of the options of a list of addresses.
@@ -55,6 +55,7 @@ pub fn open(
     options: &mut Options,
     metrics: OutputMetrics,
 ) -> Option<Box<dyn Output>> {
+    let Open::Link(link) = driver.open else { return None };
     let every = options.parsed(&FAILBACK, failback::parse).unwrap_or(Some(failback::DEFAULT));
     let given = options.untaken();
     let peers: Vec<Peer> = targets
@@ -62,6 +63,7 @@ pub fn open(
         .map(|target| Peer {
             name: target.to_string(),
             driver,
+            link,
             target,
             options: given.clone(),
             // Attempts and probes are no links of the destination.
@@ -96,6 +98,7 @@ struct Failover {
 struct Peer {
     name: String,
     driver: &'static Driver,
+    link: OpenLink,
     target: Target,
     options: Options,
     metrics: OutputMetrics,
@@ -122,7 +125,7 @@ struct Winner {
 
 impl Peer {
     fn open_with(&self, options: &mut Options) -> Option<Box<dyn Output>> {
-        (self.driver.open)(self.target.clone(), options, self.metrics.clone())
+        (self.link)(self.target.clone(), options, self.metrics.clone())
     }
 
     /// What was found right once can be wrong later: a certificate that is gone.

@@ -175,17 +175,24 @@ impl Lanes {
     /// Waits for chunks and picks about `want` bytes of them, fairly. At least one; none at all
     /// only after the end.
     pub async fn next(&self, want: usize) -> Vec<Picked> {
+        self.next_but(want, &HashSet::new()).await
+    }
+
+    /// The same, of all lanes but those `passed_over`: what waits in them stays, and is waited for
+    /// before the end.
+    pub async fn next_but(&self, want: usize, passed_over: &HashSet<u64>) -> Vec<Picked> {
         loop {
             let filled = self.filled.notified();
             {
                 let mut state = lock(&self.state);
-                let picked = state.pick(want, &self.metrics);
+                let picked = state.pick(want, passed_over, &self.metrics);
                 let used = state.queued_bytes + state.held_bytes;
                 state.wake(
                     self.budget_bytes.saturating_sub(used),
                     self.shared_bytes().saturating_sub(used),
                 );
-                if !picked.is_empty() || (state.closed && state.producers == 0) {
+                let ended = state.closed && state.producers == 0 && state.active.is_empty();
+                if !picked.is_empty() || ended {
                     return picked;
                 }
             }

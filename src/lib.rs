@@ -42,6 +42,8 @@ pub mod record;
 pub mod route;
 /// Where lines come from: Docker, or a replay of numbered lines.
 pub mod source;
+/// What a peer takes that keeps streams of events: batches, and its answers to them.
+pub mod store;
 
 // ── beside the path ─────────────────────────────────────────────────────────────────────────
 
@@ -49,6 +51,8 @@ pub mod source;
 pub mod admin;
 /// Delays between attempts.
 pub mod backoff;
+/// Strings as JSON wants them.
+mod json;
 /// Counters and their text format.
 pub mod metrics;
 /// Name resolution, connections, TLS, and what the kernel knows of a socket.

@@ -57,7 +57,8 @@ fn on_runtime<T>(future: impl Future<Output = T>) -> Result<T, Problem> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(4)
-        .thread_stack_size(512 * 1024)
+        // The AWS SDK's calls are deep. Only what is touched takes memory.
+        .thread_stack_size(2 * 1024 * 1024)
         .enable_all()
         .build()
         .map_err(|error| Problem::new(format!("cannot start the runtime: {error}")))?;

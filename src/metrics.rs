@@ -1,36 +1,15 @@
 //! Counters: registered once, handed out as handles, rendered as text. Never looked up by label
 //! on the path of a line, never kept in step by hand where the object can be asked.
 
+mod drop_reason;
+mod store;
+
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-/// Why a line that was read is not delivered. A closed set: every reason has a series from the
-/// start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DropReason {
-    /// The peer said that it will never take this frame.
-    Rejected,
-    /// There was no log to return to and no room to keep the line.
-    Overflow,
-    /// The drain time was over and the source cannot be read again.
-    Shutdown,
-    /// It was to be read again, and the container's log no longer has it.
-    Rotated,
-}
-
-impl DropReason {
-    const ALL: [Self; 4] = [Self::Rejected, Self::Overflow, Self::Shutdown, Self::Rotated];
-
-    /// The label's value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Rejected => "rejected",
-            Self::Overflow => "overflow",
-            Self::Shutdown => "shutdown",
-            Self::Rotated => "rotated",
-        }
-    }
-}
+pub use drop_reason::DropReason;
+use store::StoreFamilies;
+pub use store::StoreMetrics;
 
 /// All families of the agent.
 #[derive(Debug, Clone)]
@@ -54,6 +33,7 @@ pub struct Metrics {
     suspected: IntCounterVec,
     up: IntGaugeVec,
     stalled: IntGaugeVec,
+    store: StoreFamilies,
     source: SourceMetrics,
     checkpoint: CheckpointMetrics,
     tasks: TaskMetrics,
@@ -87,19 +67,14 @@ pub struct DestinationMetrics {
     pub stalled: IntGauge,
     /// Times that a log had lost lines before they could be read; each is announced in its stream.
     pub gaps: IntCounter,
-    dropped: [(IntCounter, IntCounter); 4],
+    dropped: [(IntCounter, IntCounter); DropReason::ALL.len()],
 }
 
 impl DestinationMetrics {
     /// Counts lines and bytes that will not be delivered.
     pub fn dropped(&self, reason: DropReason, lines: u64, bytes: u64) {
-        let [rejected, overflow, shutdown, rotated] = &self.dropped;
-        let (line_counter, byte_counter) = match reason {
-            DropReason::Rejected => rejected,
-            DropReason::Overflow => overflow,
-            DropReason::Shutdown => shutdown,
-            DropReason::Rotated => rotated,
-        };
+        let counters = DropReason::ALL.iter().zip(&self.dropped).find(|(each, _)| **each == reason);
+        let Some((_, (line_counter, byte_counter))) = counters else { return };
         line_counter.inc_by(lines);
         byte_counter.inc_by(bytes);
     }
@@ -152,6 +127,8 @@ pub struct SourceMetrics {
     pub logs_rewound: IntCounter,
     /// Pieces received again after a cut or a rotation and skipped.
     pub pieces_repeated: IntCounter,
+    /// Records of several lines that were given out because a further line had no room in them.
+    pub records_cut: IntCounter,
     /// Lines longer than the limit, shipped in parts.
     pub lines_split: IntCounter,
     /// Bytes of a log stream that could not be understood and were skipped.
@@ -223,6 +200,7 @@ impl Metrics {
             )?,
             up: make.gauges("destination_up", "1 while connected")?,
             stalled: make.gauges("destination_stalled", "1 while nothing is acknowledged")?,
+            store: StoreFamilies::new(&make)?,
             source: SourceMetrics {
                 followers: make.gauge("followers", "Logs being followed")?,
                 files_followed: make.gauge("log_files_followed", "Logs read from files")?,
@@ -235,6 +213,8 @@ impl Metrics {
                     .counter("log_streams_stalled_total", "Log streams stalled")?,
                 logs_rewound: make.counter("logs_rewound_total", "Logs read again")?,
                 pieces_repeated: make.counter("pieces_repeated_total", "Pieces sent twice")?,
+                records_cut: make
+                    .counter("multiline_records_cut_total", "Records without room for a line")?,
                 lines_split: make.counter("lines_split_total", "Lines shipped in parts")?,
                 bytes_garbled: make.counter("log_bytes_garbled_total", "Bytes not understood")?,
                 containers_missed: make.counter("containers_missed_total", "Gone too early")?,
@@ -289,6 +269,11 @@ impl Metrics {
             suspected: self.suspected.with_label_values(&[name]),
             uncounted: self.uncounted.clone(),
         }
+    }
+
+    /// Handles for one destination that keeps streams, all at zero.
+    pub fn store(&self, name: &str) -> StoreMetrics {
+        self.store.of(name)
     }
 
     /// Handles for the sources.

@@ -46,6 +46,8 @@ impl fmt::Display for Problem {
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     given: BTreeMap<String, String>,
+    /// By option, the variable and its value that count where the route says nothing.
+    fallbacks: BTreeMap<&'static str, (&'static str, String)>,
     problems: Vec<Problem>,
 }
 
@@ -66,6 +68,26 @@ impl Options {
             }
         }
         options
+    }
+
+    /// What counts where the route says nothing: by option, a variable and its value.
+    #[must_use]
+    pub fn falling_back_on(
+        mut self,
+        fallbacks: &BTreeMap<&'static str, (&'static str, String)>,
+    ) -> Self {
+        self.fallbacks.clone_from(fallbacks);
+        self
+    }
+
+    /// The variable that stands in for an option, and its value.
+    pub fn fallback(&self, spec: &OptionSpec) -> Option<(&'static str, String)> {
+        self.fallbacks.get(spec.name).cloned()
+    }
+
+    /// Whether an option was given and not taken.
+    pub fn is_given(&self, spec: &OptionSpec) -> bool {
+        self.given.contains_key(spec.name)
     }
 
     /// Takes an option's text.
@@ -97,7 +119,7 @@ impl Options {
     /// What nobody has taken yet, without the problems: for one of several that take the same.
     #[must_use]
     pub fn untaken(&self) -> Self {
-        Self { given: self.given.clone(), problems: Vec::new() }
+        Self { given: self.given.clone(), fallbacks: self.fallbacks.clone(), problems: Vec::new() }
     }
 
     /// Takes over what became of a copy made by `untaken`: what was taken from it is taken here,

@@ -3,6 +3,8 @@
 //! An output never retries, never drops, never counts a delivery and never sees a cursor;
 //! `deliver` does all of that for every output alike.
 
+#[cfg(feature = "cloudwatch")]
+mod cloudwatch;
 mod relp;
 mod stdout;
 mod tcp;
@@ -12,11 +14,13 @@ mod unix;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::metrics::OutputMetrics;
+use crate::metrics::{OutputMetrics, StoreMetrics};
 use crate::net::link::Broken;
 use crate::options::{OptionSpec, Options};
+use crate::store::Store;
 
 /// What the binary contains: one row per output.
 pub const DRIVERS: &[&Driver] = &[
@@ -28,6 +32,8 @@ pub const DRIVERS: &[&Driver] = &[
     &relp::TLS_DRIVER,
     &unix::DRIVER,
     &unix::STREAM_DRIVER,
+    #[cfg(feature = "cloudwatch")]
+    &cloudwatch::DRIVER,
 ];
 
 /// A boxed future: one per batch, never one per line.
@@ -49,7 +55,42 @@ pub struct Driver {
     /// Rows of the options that `open` takes.
     pub options: &'static [OptionSpec],
     /// Makes the output without touching the network. Problems go into `options`.
-    pub open: fn(Target, &mut Options, OutputMetrics) -> Option<Box<dyn Output>>,
+    pub open: Open,
+}
+
+/// How an output is made; which also says of which kind it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Open {
+    /// One link, over which frames go in order.
+    Link(OpenLink),
+    /// Streams, each of which takes batches.
+    Store(OpenStore),
+}
+
+#[cfg(test)]
+impl Open {
+    /// How a link is made.
+    pub(crate) fn link(self) -> OpenLink {
+        match self {
+            Self::Link(open) => open,
+            Self::Store(_) => panic!("a store"),
+        }
+    }
+}
+
+/// Makes a link.
+pub type OpenLink = fn(Target, &mut Options, OutputMetrics) -> Option<Box<dyn Output>>;
+
+/// Makes a store.
+pub type OpenStore = fn(&Target, &mut Options, StoreMetrics) -> Option<Arc<dyn Store>>;
+
+/// What was made.
+#[derive(Debug)]
+pub enum Peer {
+    /// One link, over which frames go in order.
+    Link(Box<dyn Output>),
+    /// Streams, each of which takes batches.
+    Store(Arc<dyn Store>),
 }
 
 /// What stands after `scheme://`.
@@ -62,6 +103,8 @@ pub enum TargetKind {
     },
     /// An absolute path.
     Path,
+    /// A name that the output understands, which may hold slashes; or nothing.
+    Name,
     /// Nothing.
     None,
 }
@@ -73,6 +116,8 @@ pub enum Target {
     Host(String, u16),
     /// An absolute path.
     Path(std::path::PathBuf),
+    /// A name; empty for none.
+    Name(String),
     /// Nothing.
     None,
 }
@@ -83,6 +128,7 @@ impl fmt::Display for Target {
             Self::Host(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Host(host, port) => write!(f, "{host}:{port}"),
             Self::Path(path) => path.display().fmt(f),
+            Self::Name(name) => f.write_str(name),
             Self::None => Ok(()),
         }
     }
@@ -102,6 +148,9 @@ pub enum Carriage {
     Lines,
     /// Text for people and pipes: line feeds, readable encoding by default.
     Text,
+    /// Events of a store, which keeps time and container beside the text: the bare line by
+    /// default. The output splits what is too long.
+    Events,
 }
 
 /// Encoded frames, back to back in one buffer.

@@ -25,9 +25,15 @@ pub struct Container {
     pub image: String,
     /// Its labels. Hostile input.
     pub labels: BTreeMap<String, String>,
+    /// Its environment, as far as a route asks for it: [`NAMING_VARIABLES`]. Hostile input.
+    pub variables: BTreeMap<String, String>,
     /// The name of the host it runs on, as the operator or the engine calls it.
     pub host: String,
 }
+
+/// The only variables of a container's environment that are ever looked at: by them it may name
+/// its stream where the operator lets it. All others may be secrets.
+pub const NAMING_VARIABLES: [&str; 2] = ["DOWNSPOUT_STREAM", "LOGSPOUT_STREAM"];
 
 impl Container {
     /// The first 12 characters of the id, as `docker ps` shows them.
@@ -51,6 +57,15 @@ impl Stream {
         match self {
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Stdout => Self::Stderr,
+            Self::Stderr => Self::Stdout,
         }
     }
 }
@@ -115,6 +130,8 @@ impl Span {
 pub struct Chunk {
     /// The container as it was known when the lines were read.
     pub container: std::sync::Arc<Container>,
+    /// The container whose log they belong to: the same, but for what the agent says of it.
+    pub log_of: std::sync::Arc<Container>,
     /// What a cursor behind these lines has to know beside them.
     pub edge: Edge,
     /// What the agent itself has to say: it is in no log, and no reader will meet it again.
@@ -200,6 +217,7 @@ impl ChunkBuilder {
         let arena = Bytes::from(std::mem::take(&mut self.arena));
         Chunk {
             container: container.clone(),
+            log_of: container.clone(),
             edge: Edge::default(),
             is_notice: false,
             arena,

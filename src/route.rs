@@ -3,27 +3,36 @@
 
 mod host;
 mod list;
+mod multiline;
 mod uri;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::assemble::Multiline;
 use crate::encode::{self, Encoder, Terminal};
 use crate::failover;
 use crate::metrics::Metrics;
 use crate::options::{OptionSpec, Options, Problem, parse_bytes};
-use crate::output::{Carriage, Driver, Output, TargetKind};
+use crate::output::{Carriage, Driver, Open, Peer, TargetKind};
 
 pub(crate) use host::host_and_port;
 use uri::Address;
 
 /// Rows of the options that a route has whatever its output.
-pub const OPTIONS: &[OptionSpec] = &[WINDOW, REPLAY];
+pub const OPTIONS: &[OptionSpec] = &[WINDOW, multiline::PATTERN, multiline::FLUSH];
+
+/// Rows of the options of a route over a link, on which bytes may be in doubt.
+pub const LINK_OPTIONS: &[OptionSpec] = &[REPLAY];
+
+/// Rows of the options of a route to a store.
+pub const STORE_OPTIONS: &[OptionSpec] = &[multiline::AWSLOGS_PATTERN];
 
 const WINDOW: OptionSpec = OptionSpec {
     name: "window",
     default: "256KiB",
     unit: "bytes",
-    help: "Bytes sent and not yet acknowledged at most, from 16KiB to 64MiB.",
+    help: "Bytes sent and not yet acknowledged at most, from 16KiB to 64MiB. For cloudwatch what is \
+           collected counts as well: 16MiB by default, 4MiB at least.",
 };
 const REPLAY: OptionSpec = OptionSpec {
     name: "replay",
@@ -36,6 +45,10 @@ const DEFAULT_REPLAY_BYTES: u64 = 8 << 20;
 const MAX_REPLAY_BYTES: u64 = 1 << 30;
 const DEFAULT_WINDOW_BYTES: usize = 256 << 10;
 const MIN_WINDOW_BYTES: u64 = 16 << 10;
+/// What a store collects in batches: some ten full ones, or a little of each of many streams.
+const DEFAULT_STORE_WINDOW_BYTES: usize = 16 << 20;
+/// A full batch on its way, one behind it and one being filled.
+const MIN_STORE_WINDOW_BYTES: usize = 4 << 20;
 const MAX_WINDOW_BYTES: u64 = 64 << 20;
 
 /// One destination, checked and ready to be run.
@@ -47,11 +60,13 @@ pub struct Route {
     /// Lines to frames.
     pub encoder: Encoder,
     /// Frames to the peer.
-    pub output: Box<dyn Output>,
+    pub peer: Peer,
     /// Bytes sent and not acknowledged at most.
     pub window_bytes: usize,
     /// Bytes acknowledged and perhaps unread that are sent again at most.
     pub replay_bytes: u64,
+    /// How lines are joined to records of several lines; `None` if they are not.
+    pub multiline: Option<Multiline>,
 }
 
 /// What opening a route takes besides its URI.
@@ -61,9 +76,16 @@ pub struct Opening<'a> {
     pub terminal: Terminal,
     /// Where the outputs' counters are registered.
     pub metrics: &'a Metrics,
+    /// By option, the variable and its value that count where a route says nothing.
+    pub fallbacks: &'a BTreeMap<&'static str, (&'static str, String)>,
 }
 
 impl Route {
+    /// Whether it has to know variables of the containers' environments.
+    pub fn wants_variables(&self) -> bool {
+        matches!(&self.peer, Peer::Store(store) if store.wants_variables())
+    }
+
     /// Checks one URI and opens its output, which touches no network. All problems are reported,
     /// each with the URI in front, without user, password and options.
     pub fn parse(uri: &str, opening: &Opening<'_>) -> Result<Self, Vec<Problem>> {
@@ -91,25 +113,31 @@ impl Route {
 
     fn open(address: Address, name: String, opening: &Opening<'_>) -> Result<Self, Vec<Problem>> {
         let Address { driver, mut targets, options, .. } = address;
-        let mut options = Options::new(options);
+        let mut options = Options::new(options).falling_back_on(opening.fallbacks);
         let encoder = encode::plan(&mut options, driver.carriage, opening.terminal);
-        let window_bytes = options.parsed(&WINDOW, window_bytes).unwrap_or(DEFAULT_WINDOW_BYTES);
-        let replay_bytes = options.parsed(&REPLAY, replay_bytes).unwrap_or(DEFAULT_REPLAY_BYTES);
-        let metrics = opening.metrics.output(&name);
-        let output = match targets.pop() {
-            Some(target) if targets.is_empty() => {
-                refuse_failback(&mut options, driver);
-                (driver.open)(target, &mut options, metrics)
+        let window_bytes = take_window(&mut options, driver);
+        let multiline = multiline::take(&mut options, !is_link(driver));
+        let mut replay_bytes = 0;
+        let peer = match (driver.open, targets.pop()) {
+            (Open::Store(open), Some(target)) => {
+                open(&target, &mut options, opening.metrics.store(&name)).map(Peer::Store)
             }
-            last => {
+            (Open::Link(open), Some(target)) if targets.is_empty() => {
+                replay_bytes = take_replay(&mut options);
+                refuse_failback(&mut options, driver);
+                open(target, &mut options, opening.metrics.output(&name)).map(Peer::Link)
+            }
+            (_, last) => {
+                replay_bytes = take_replay(&mut options);
                 targets.extend(last);
-                failover::open(driver, targets, &mut options, metrics)
+                let metrics = opening.metrics.output(&name);
+                failover::open(driver, targets, &mut options, metrics).map(Peer::Link)
             }
         };
         let mut problems = options.finish(&known(driver));
-        match (encoder, output) {
-            (Some(encoder), Some(output)) if problems.is_empty() => {
-                Ok(Self { name, encoder, output, window_bytes, replay_bytes })
+        match (encoder, peer) {
+            (Some(encoder), Some(peer)) if problems.is_empty() => {
+                Ok(Self { name, encoder, peer, window_bytes, replay_bytes, multiline })
             }
             _ => {
                 if problems.is_empty() {
@@ -132,8 +160,11 @@ pub fn check(uri: &str) -> Result<String, Vec<Problem>> {
     for spec in address.driver.options {
         options.text(spec);
     }
-    options.parsed(&WINDOW, window_bytes);
-    options.parsed(&REPLAY, replay_bytes);
+    take_window(&mut options, address.driver);
+    if is_link(address.driver) {
+        take_replay(&mut options);
+    }
+    multiline::take(&mut options, !is_link(address.driver));
     if address.targets.len() > 1 {
         options.text(&failover::FAILBACK);
     } else {
@@ -149,9 +180,32 @@ fn fails_over(driver: &Driver) -> bool {
 }
 
 /// Rows of all options that a route of this driver may have.
-pub(crate) fn known(driver: &Driver) -> [&'static [OptionSpec]; 4] {
+pub(crate) fn known(driver: &Driver) -> [&'static [OptionSpec]; 5] {
     let list = if fails_over(driver) { failover::OPTIONS } else { &[] };
-    [encode::OPTIONS, driver.options, OPTIONS, list]
+    let link = if is_link(driver) { LINK_OPTIONS } else { STORE_OPTIONS };
+    [encode::OPTIONS, driver.options, OPTIONS, link, list]
+}
+
+fn is_link(driver: &Driver) -> bool {
+    matches!(driver.open, Open::Link(_))
+}
+
+fn take_window(options: &mut Options, driver: &Driver) -> usize {
+    let given = options.parsed(&WINDOW, window_bytes);
+    if is_link(driver) {
+        return given.unwrap_or(DEFAULT_WINDOW_BYTES);
+    }
+    let window = given.unwrap_or(DEFAULT_STORE_WINDOW_BYTES);
+    if window < MIN_STORE_WINDOW_BYTES {
+        options.problem(format!(
+            "option 'window={window}': too little for batches of 1MiB; expected 4MiB to 64MiB"
+        ));
+    }
+    window
+}
+
+fn take_replay(options: &mut Options) -> u64 {
+    options.parsed(&REPLAY, replay_bytes).unwrap_or(DEFAULT_REPLAY_BYTES)
 }
 
 fn refuse_failback(options: &mut Options, driver: &Driver) {

@@ -10,6 +10,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
+use crate::assemble::{Assembler, Multiline};
 use crate::lane::{Lane, Lanes};
 use crate::metrics::SourceMetrics;
 use crate::record::{Container, Timestamp};
@@ -51,12 +54,27 @@ impl Feed {
 #[derive(Debug, Clone)]
 pub struct Intake {
     lanes: Arc<Lanes>,
+    multiline: Option<Multiline>,
 }
 
 impl Intake {
-    /// Into the lanes of one destination.
-    pub fn new(lanes: Arc<Lanes>) -> Self {
-        Self { lanes }
+    /// Into the lanes of one destination, which wants lines joined to records or not.
+    pub fn new(lanes: Arc<Lanes>, multiline: Option<Multiline>) -> Self {
+        Self { lanes, multiline }
+    }
+
+    /// What makes the destination's lines of one log's pieces.
+    pub fn assembler(&self, max_line_bytes: usize) -> Assembler {
+        let assembler = Assembler::new(max_line_bytes);
+        match &self.multiline {
+            Some(multiline) => assembler.joining(multiline.clone()),
+            None => assembler,
+        }
+    }
+
+    /// Whether the destination wants lines joined.
+    pub fn joins(&self) -> bool {
+        self.multiline.is_some()
     }
 
     /// A lane for one container's log. If the destination was never in it, nothing printed before
@@ -83,5 +101,14 @@ impl Intake {
     /// Only these containers exist.
     pub fn retain(&self, there: &HashSet<&str>) {
         self.lanes.retain(there);
+    }
+}
+
+/// Waits until `deadline`; for ever without one.
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        // Rare, and large beside a follower that waits for years.
+        Some(deadline) => Box::pin(tokio::time::sleep_until(deadline)).await,
+        None => std::future::pending().await,
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::config::{Config, SourceChoice};
+use crate::output::Peer;
 use crate::source::docker;
 
 /// A destination that has not answered by then is reported as silent.
@@ -29,19 +30,28 @@ pub async fn check(config: Config) -> Report {
         };
         report.note("docker", &found);
     }
-    for mut route in config.routes {
-        let found = match tokio::time::timeout(LIMIT, route.output.connect()).await {
-            Ok(Ok(peer)) => {
-                // Nothing was sent, so there is nothing that could fail to arrive.
-                drop(tokio::time::timeout(Duration::from_secs(1), route.output.close()).await);
-                Ok(format!("connected to {peer}"))
-            }
-            Ok(Err(fault)) => Err(fault.to_string()),
+    for route in config.routes {
+        let found = match tokio::time::timeout(LIMIT, reach(route.peer)).await {
+            Ok(found) => found.map(|peer| format!("connected to {peer}")),
             Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
         };
         report.note(&route.name, &found);
     }
     report
+}
+
+async fn reach(peer: Peer) -> Result<String, String> {
+    match peer {
+        Peer::Store(store) => store.connect().await,
+        Peer::Link(mut output) => {
+            let found = output.connect().await;
+            // Nothing was sent, so there is nothing that could fail to arrive.
+            if found.is_ok() {
+                drop(tokio::time::timeout(Duration::from_secs(1), output.close()).await);
+            }
+            found.map_err(|fault| fault.to_string())
+        }
+    }
 }
 
 impl Report {

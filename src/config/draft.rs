@@ -1,6 +1,7 @@
 //! The settings while they are being read: one function per row of the table, value to field.
 //! Never sees where a value came from.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(crate) struct Draft {
     /// `None` until the default is applied.
     pub(crate) log_level: Option<Level>,
     pub(crate) no_color: bool,
+    /// By route option, the variable and its value that count where a route says nothing.
+    pub(crate) fallbacks: BTreeMap<&'static str, (&'static str, String)>,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a row of the table")]
@@ -233,6 +236,21 @@ pub(super) fn log_level(draft: &mut Draft, text: &str) -> Result<(), String> {
 pub(super) fn no_color(draft: &mut Draft, _any: &str) -> Result<(), String> {
     draft.no_color = true;
     Ok(())
+}
+
+impl Draft {
+    /// The value of a route option where a route does not have it; checked by the routes that
+    /// take it.
+    #[expect(clippy::unnecessary_wraps, reason = "what a row of the table returns")]
+    pub(super) fn fall_back(
+        &mut self,
+        option: &'static str,
+        variable: &'static str,
+        text: &str,
+    ) -> Result<(), String> {
+        self.fallbacks.insert(option, (variable, text.to_owned()));
+        Ok(())
+    }
 }
 
 fn within_limits(text: &str) -> Result<Duration, String> {

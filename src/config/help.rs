@@ -55,6 +55,8 @@ pub(super) fn text() -> String {
         page.paragraph(&format!("Example: {}", driver.example));
     }
     page.options("Options of every route", route::OPTIONS);
+    page.options("Options of cloudwatch routes", route::STORE_OPTIONS);
+    page.options("Options of every route but cloudwatch", route::LINK_OPTIONS);
     page.options("Options of several addresses, over TCP, TLS and RELP", failover::OPTIONS);
     page.options("Options of the encoding", encode::OPTIONS);
     for driver in DRIVERS {

@@ -47,6 +47,8 @@ pub(super) fn text() -> String {
         row(&mut text, &[schemes(driver), code(driver.example), escaped(driver.help)]);
     }
     options(&mut text, "Options of every route", route::OPTIONS);
+    options(&mut text, "Options of cloudwatch routes", route::STORE_OPTIONS);
+    options(&mut text, "Options of every route but cloudwatch", route::LINK_OPTIONS);
     options(&mut text, "Options of several addresses, over TCP, TLS and RELP", failover::OPTIONS);
     options(&mut text, "Options of the encoding", encode::OPTIONS);
     for driver in DRIVERS {

@@ -62,8 +62,8 @@ const fn secret(setting: Setting) -> Setting {
     Setting { secret: true, ..setting }
 }
 
-const fn read_by_a_library(name: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: "", unit: "path", help, secret: false, apply: None }
+const fn read_by_a_library(name: &'static str, unit: &'static str, help: &'static str) -> Setting {
+    Setting { name, default: "", unit, help, secret: false, apply: None }
 }
 
 /// All settings, in the order of the help.
@@ -122,10 +122,78 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Where health checks and metrics are served. Port 0 takes a free one."),
     row("DOWNSPOUT_LOG_LEVEL", "info", "error|warn|info|debug|trace", draft::log_level,
         "Level of the agent's own log on standard error."),
+    // What a route to CloudWatch Logs does not say itself; the options have the limits.
+    row("DOWNSPOUT_CLOUDWATCH_REGION", "", "region or auto",
+        |draft, text| draft.fall_back("region", "DOWNSPOUT_CLOUDWATCH_REGION", text),
+        "The AWS region. For cloudwatch routes without the option region."),
+    row("DOWNSPOUT_CLOUDWATCH_GROUP", "", "template",
+        |draft, text| draft.fall_back("group", "DOWNSPOUT_CLOUDWATCH_GROUP", text),
+        "The log group. For cloudwatch routes without the option group."),
+    row("DOWNSPOUT_CLOUDWATCH_STREAM", "", "template",
+        |draft, text| draft.fall_back("stream", "DOWNSPOUT_CLOUDWATCH_STREAM", text),
+        "The log stream. For cloudwatch routes without the option stream."),
+    row("DOWNSPOUT_CLOUDWATCH_ENDPOINT", "", "URL",
+        |draft, text| draft.fall_back("endpoint", "DOWNSPOUT_CLOUDWATCH_ENDPOINT", text),
+        "Where the service is. For cloudwatch routes without the option endpoint."),
+    row("DOWNSPOUT_CLOUDWATCH_CREATE_GROUP", "", "true|false",
+        |draft, text| draft.fall_back("create_group", "DOWNSPOUT_CLOUDWATCH_CREATE_GROUP", text),
+        "Make log groups that are missing. For cloudwatch routes without the option create_group."),
+    row("DOWNSPOUT_CLOUDWATCH_CREATE_STREAM", "", "true|false",
+        |draft, text| draft.fall_back("create_stream", "DOWNSPOUT_CLOUDWATCH_CREATE_STREAM", text),
+        "Make log streams that are missing. For cloudwatch routes without the option create_stream."),
+    row("DOWNSPOUT_CLOUDWATCH_RETENTION_DAYS", "", "days",
+        |draft, text| draft.fall_back("retention_days", "DOWNSPOUT_CLOUDWATCH_RETENTION_DAYS", text),
+        "How long groups that are made keep events. For cloudwatch routes without the option retention_days."),
+    row("DOWNSPOUT_CLOUDWATCH_KMS_KEY", "", "ARN",
+        |draft, text| draft.fall_back("kms_key", "DOWNSPOUT_CLOUDWATCH_KMS_KEY", text),
+        "The key of groups that are made. For cloudwatch routes without the option kms_key."),
+    row("DOWNSPOUT_CLOUDWATCH_TAGS", "", "KEY=VALUE,KEY=VALUE",
+        |draft, text| draft.fall_back("tags", "DOWNSPOUT_CLOUDWATCH_TAGS", text),
+        "Tags of groups that are made. For cloudwatch routes without the option tags."),
+    row("DOWNSPOUT_CLOUDWATCH_CLASS", "", "STANDARD|INFREQUENT_ACCESS|…",
+        |draft, text| draft.fall_back("class", "DOWNSPOUT_CLOUDWATCH_CLASS", text),
+        "The class of groups that are made. For cloudwatch routes without the option class."),
+    row("DOWNSPOUT_CLOUDWATCH_FLUSH", "", "duration",
+        |draft, text| draft.fall_back("flush", "DOWNSPOUT_CLOUDWATCH_FLUSH", text),
+        "How long a batch waits to be filled. For cloudwatch routes without the option flush."),
+    row("DOWNSPOUT_CLOUDWATCH_IN_FLIGHT", "", "1 to 64",
+        |draft, text| draft.fall_back("in_flight", "DOWNSPOUT_CLOUDWATCH_IN_FLIGHT", text),
+        "Calls on their way at most. For cloudwatch routes without the option in_flight."),
+    row("DOWNSPOUT_CLOUDWATCH_GZIP", "", "true|false",
+        |draft, text| draft.fall_back("gzip", "DOWNSPOUT_CLOUDWATCH_GZIP", text),
+        "Compress requests. For cloudwatch routes without the option gzip."),
+    row("DOWNSPOUT_CLOUDWATCH_EMPTY_LINES", "", "skip|space",
+        |draft, text| draft.fall_back("empty_lines", "DOWNSPOUT_CLOUDWATCH_EMPTY_LINES", text),
+        "What becomes of lines without text. For cloudwatch routes without the option empty_lines."),
+    row("DOWNSPOUT_CLOUDWATCH_ROLE_ARN", "", "ARN",
+        |draft, text| draft.fall_back("role_arn", "DOWNSPOUT_CLOUDWATCH_ROLE_ARN", text),
+        "A role to assume. For cloudwatch routes without the option role_arn."),
+    row("DOWNSPOUT_CLOUDWATCH_EXTERNAL_ID", "", "text",
+        |draft, text| draft.fall_back("external_id", "DOWNSPOUT_CLOUDWATCH_EXTERNAL_ID", text),
+        "The external id that the role asks for. For cloudwatch routes without the option external_id."),
+    row("DOWNSPOUT_CLOUDWATCH_CONTAINER_STREAM_PREFIX", "", "text",
+        |draft, text| draft.fall_back("container_stream_prefix", "DOWNSPOUT_CLOUDWATCH_CONTAINER_STREAM_PREFIX", text),
+        "Lets containers choose their streams behind this. For cloudwatch routes without the option container_stream_prefix."),
+    row("LOGSPOUT_GROUP", "", "template",
+        |draft, text| draft.fall_back("LOGSPOUT_GROUP", "LOGSPOUT_GROUP", text),
+        "The same as DOWNSPOUT_CLOUDWATCH_GROUP, under the name that logspout's modules use."),
+    row("LOGSPOUT_STREAM", "", "template",
+        |draft, text| draft.fall_back("LOGSPOUT_STREAM", "LOGSPOUT_STREAM", text),
+        "The same as DOWNSPOUT_CLOUDWATCH_STREAM, under the name that logspout's modules use."),
     row("NO_COLOR", "", ANY_VALUE, draft::no_color,
         "Print without colours, on a terminal too."),
-    read_by_a_library("SSL_CERT_FILE",
+    read_by_a_library("SSL_CERT_FILE", "path",
         "Certificates of the authorities that TLS trusts, in one PEM file. No flag, no file variable."),
-    read_by_a_library("SSL_CERT_DIR",
+    read_by_a_library("SSL_CERT_DIR", "path",
         "Folders of such certificates, with ':' between them. No flag, no file variable."),
+    read_by_a_library("HTTPS_PROXY", "URL",
+        "The proxy to AWS's endpoints, with HTTP_PROXY, ALL_PROXY and NO_PROXY as in other tools; the \
+         metadata service is never asked through it. No flag, no file variable."),
+    read_by_a_library("AWS_*", "text",
+        "Credentials, region, profiles and endpoints for cloudwatch, as in every AWS tool: \
+         AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_PROFILE, \
+         AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE, AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, \
+         AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, AWS_CONTAINER_CREDENTIALS_FULL_URI, \
+         AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL, AWS_USE_FIPS_ENDPOINT and others. No flag, no \
+         file variable."),
 ];

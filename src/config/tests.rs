@@ -28,6 +28,14 @@ fn problems(pairs: &[(&str, &str)], arguments: &[&str]) -> Vec<String> {
     refused.iter().map(ToString::to_string).collect()
 }
 
+#[cfg(feature = "cloudwatch")]
+#[test]
+fn variables_of_containers_are_asked_for_only_where_they_may_name_a_stream() {
+    let asks = |uri: &str| docker_of(&[("DOWNSPOUT_ROUTES", uri)]).variables;
+    assert!(!asks("cloudwatch://eu-west-1?group=g"));
+    assert!(asks("stdout://,cloudwatch://eu-west-1?group=g&container_stream_prefix=p-"));
+}
+
 fn docker_of(pairs: &[(&str, &str)]) -> docker::Settings {
     match run(pairs, &[]).source {
         SourceChoice::Docker(settings) => settings,
@@ -54,6 +62,7 @@ fn without_any_setting_docker_goes_to_standard_output() {
         probe_after: Duration::from_secs(45),
         follow_shipped: false,
         strategy: docker::Strategy::Auto { containers_dir: None },
+        variables: false,
     }));
     assert_eq!(config.state_dir, Some("/var/lib/downspout".into()));
     assert_eq!(config.memory_limit, 64 << 20);
@@ -120,6 +129,7 @@ fn every_variable_reaches_its_field() {
             probe_after: Duration::from_mins(1),
             follow_shipped: true,
             strategy: docker::Strategy::Auto { containers_dir: Some("/host/containers".into()) },
+            variables: false,
         }
     );
 }

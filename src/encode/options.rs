@@ -119,6 +119,7 @@ impl Taking<'_> {
                 Name::Rfc5424
             }
             Carriage::Text => Name::Console,
+            Carriage::Events => Name::Raw,
         };
         let (seen, format) = self.take(&FORMAT, Name::parse);
         self.format = if seen { format } else { Some(default) };
@@ -140,6 +141,7 @@ impl Taking<'_> {
             Carriage::Datagram => ("each datagram is one frame", MAX_DATAGRAM_DEFAULT),
             Carriage::Messages => ("each message has its length", MAX_RELP_MESSAGE_DEFAULT),
             Carriage::Stream | Carriage::Lines | Carriage::Text => ("each line is one frame", 0),
+            Carriage::Events => ("each line is an event", 0),
         };
         if framing_seen && !matches!(self.carriage, Carriage::Stream | Carriage::Lines) {
             self.refuse(format!(

@@ -132,7 +132,7 @@ fn name() -> impl Strategy<Value = String> {
 fn container() -> impl Strategy<Value = Arc<Container>> {
     let labels = prop::collection::btree_map(Just("team".to_owned()), name(), 0..2);
     (name(), name(), name(), name(), labels).prop_map(|(id, name, image, host, labels)| {
-        Arc::new(Container { id, name, image, labels, host })
+        Arc::new(Container { id, name, image, labels, host, ..Container::default() })
     })
 }
 

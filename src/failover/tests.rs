@@ -64,7 +64,7 @@ static DRIVER: Driver = Driver {
     target: TargetKind::Host { default_port: 1 },
     carriage: Carriage::Stream,
     options: &[FLAVOUR],
-    open: |target, options, metrics| {
+    open: Open::Link(|target, options, metrics| {
         let Target::Host(host, _) = target else { return None };
         if let Some(flavour) = options.text(&FLAVOUR) {
             world(|world| world.diary.push(format!("{host} tastes of {flavour}")));
@@ -75,7 +75,7 @@ static DRIVER: Driver = Driver {
             }
         }
         Some(Box::new(Fake { host, sent: None, metrics }))
-    },
+    }),
 };
 
 impl Fake {

@@ -1,6 +1,6 @@
 //! What the lanes of one destination hold, under one lock: queues, turns, debts.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -137,13 +137,23 @@ impl State {
         }
     }
 
-    /// Takes about `want` bytes, lane by lane.
-    pub(super) fn pick(&mut self, want: usize, metrics: &DestinationMetrics) -> Vec<Picked> {
+    /// Takes about `want` bytes, lane by lane, but for those `passed_over`.
+    pub(super) fn pick(
+        &mut self,
+        want: usize,
+        passed_over: &HashSet<u64>,
+        metrics: &DestinationMetrics,
+    ) -> Vec<Picked> {
         let mut picked = Vec::new();
         let mut bytes = 0;
+        let mut passed = VecDeque::new();
         while bytes < want
             && let Some(id) = self.active.pop_front()
         {
+            if passed_over.contains(&id) {
+                passed.push_back(id);
+                continue;
+            }
             let Some(slot) = self.slots.get_mut(&id) else { continue };
             slot.deficit += QUANTUM;
             if let Some(lost) = slot.lost.take_if(|lost| lost.oldest) {
@@ -174,6 +184,9 @@ impl State {
             }
             // Going round again with larger deficits ends: a chunk's weight is bounded.
         }
+        // They keep their turn.
+        passed.append(&mut self.active);
+        self.active = passed;
         picked
     }
 

@@ -8,7 +8,7 @@ pub(crate) mod testing;
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,6 +91,18 @@ impl TlsOptions {
             server_name: options.text(&SERVER_NAME),
         }
     }
+}
+
+/// What a client needs that makes its connections itself: HTTP to a cloud's endpoints. Trusts the
+/// authorities of `ca`, else the system's, else those built in.
+pub fn client_config(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let (roots, _) = material::trusted(ca)?;
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
 }
 
 /// A TLS client for one server.

@@ -9,7 +9,7 @@ mod tests;
 
 use std::time::Duration;
 
-use super::{BoxFuture, Carriage, Driver, Fault, Frames, Output, Target, TargetKind};
+use super::{BoxFuture, Carriage, Driver, Fault, Frames, Open, Output, Target, TargetKind};
 use crate::metrics::OutputMetrics;
 use crate::net::server::{self, Server};
 use crate::net::tls;
@@ -52,7 +52,7 @@ pub(super) static DRIVER: Driver = Driver {
     target: TargetKind::Host { default_port: PORT },
     carriage: Carriage::Messages,
     options: &[WINDOW, ANSWER_TIMEOUT, server::CONNECT_TIMEOUT, server::USER_TIMEOUT],
-    open: |target, options, metrics| open(target, options, metrics, false),
+    open: Open::Link(|target, options, metrics| open(target, options, metrics, false)),
 };
 
 /// RELP in TLS 1.2 or 1.3 from the first byte on, as librelp does it.
@@ -72,7 +72,7 @@ pub(super) static TLS_DRIVER: Driver = Driver {
         server::CONNECT_TIMEOUT,
         server::USER_TIMEOUT,
     ],
-    open: |target, options, metrics| open(target, options, metrics, true),
+    open: Open::Link(|target, options, metrics| open(target, options, metrics, true)),
 };
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::io::{AsyncWriteExt, Stdout};
 
-use super::{BoxFuture, Carriage, Driver, Fault, Frames, Output, TargetKind};
+use super::{BoxFuture, Carriage, Driver, Fault, Frames, Open, Output, TargetKind};
 
 /// Standard output.
 pub(super) static DRIVER: Driver = Driver {
@@ -14,7 +14,7 @@ pub(super) static DRIVER: Driver = Driver {
     target: TargetKind::None,
     carriage: Carriage::Text,
     options: &[],
-    open: |_, _, _| Some(Box::new(Console { out: tokio::io::stdout(), written: 0 })),
+    open: Open::Link(|_, _, _| Some(Box::new(Console { out: tokio::io::stdout(), written: 0 }))),
 };
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{BoxFuture, Carriage, Driver, Fault, Frames, Output, Target, TargetKind};
+use super::{BoxFuture, Carriage, Driver, Fault, Frames, Open, Output, Target, TargetKind};
 use crate::metrics::OutputMetrics;
 use crate::net::link::{self, Link};
 use crate::net::server::{self, Server};
@@ -19,7 +19,7 @@ pub(super) static DRIVER: Driver = Driver {
     target: TargetKind::Host { default_port: 514 },
     carriage: Carriage::Stream,
     options: &[server::CONNECT_TIMEOUT, server::USER_TIMEOUT],
-    open: |target, options, metrics| open(target, options, metrics, false),
+    open: Open::Link(|target, options, metrics| open(target, options, metrics, false)),
 };
 
 /// TCP with TLS 1.2 or 1.3.
@@ -37,7 +37,7 @@ pub(super) static TLS_DRIVER: Driver = Driver {
         server::CONNECT_TIMEOUT,
         server::USER_TIMEOUT,
     ],
-    open: |target, options, metrics| open(target, options, metrics, true),
+    open: Open::Link(|target, options, metrics| open(target, options, metrics, true)),
 };
 
 #[derive(Debug)]

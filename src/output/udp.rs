@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep};
 
-use super::{BoxFuture, Carriage, Driver, Fault, Frames, Output, Target, TargetKind};
+use super::{BoxFuture, Carriage, Driver, Fault, Frames, Open, Output, Target, TargetKind};
 use crate::metrics::OutputMetrics;
 use crate::net::dial::Dial;
 use crate::options::Options;
@@ -35,7 +35,7 @@ pub(super) static DRIVER: Driver = Driver {
     target: TargetKind::Host { default_port: 514 },
     carriage: Carriage::Datagram,
     options: &[],
-    open,
+    open: Open::Link(open),
 };
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::{UnixDatagram, UnixStream};
 use tokio::time::sleep;
 
-use super::{BoxFuture, Carriage, Driver, Fault, Frames, Output, Target, TargetKind};
+use super::{BoxFuture, Carriage, Driver, Fault, Frames, Open, Output, Target, TargetKind};
 use crate::metrics::OutputMetrics;
 use crate::net::link::Link;
 use crate::options::Options;
@@ -25,10 +25,10 @@ pub(super) static DRIVER: Driver = Driver {
     target: TargetKind::Path,
     carriage: Carriage::Datagram,
     options: &[],
-    open: |target, options, metrics| {
+    open: Open::Link(|target, options, metrics| {
         let path = path(target, options, &DRIVER)?;
         Some(Box::new(Datagram { path, socket: None, taken: 0, metrics }))
-    },
+    }),
 };
 
 /// A byte stream.
@@ -39,10 +39,10 @@ pub(super) static STREAM_DRIVER: Driver = Driver {
     target: TargetKind::Path,
     carriage: Carriage::Lines,
     options: &[],
-    open: |target, options, metrics| {
+    open: Open::Link(|target, options, metrics| {
         let path = path(target, options, &STREAM_DRIVER)?;
         Some(Box::new(Stream { path, link: None, metrics }))
-    },
+    }),
 };
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ struct Stream {
 fn path(target: Target, options: &mut Options, driver: &Driver) -> Option<PathBuf> {
     match target {
         Target::Path(path) => Some(path),
-        Target::Host(..) | Target::None => {
+        Target::Host(..) | Target::Name(_) | Target::None => {
             options.problem(format!("a local socket needs a path; write {}", driver.example));
             None
         }
@@ -208,7 +208,7 @@ mod tests {
     fn output(driver: &Driver, path: &Path) -> (Box<dyn Output>, Metrics) {
         let metrics = Metrics::new();
         let target = Target::Path(path.to_owned());
-        let output = (driver.open)(target, &mut Options::default(), metrics.output("test"));
+        let output = driver.open.link()(target, &mut Options::default(), metrics.output("test"));
         (output.unwrap(), metrics)
     }
 

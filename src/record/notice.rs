@@ -90,6 +90,7 @@ impl Loss {
         );
         let mut chunk = builder.chunk(&Arc::new(speaker));
         chunk.is_notice = true;
+        chunk.log_of = Arc::new(container.clone());
         chunk
     }
 }

@@ -57,6 +57,11 @@ impl Timestamp {
         Self(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
     }
 
+    /// Milliseconds since 1970, rounded down.
+    pub const fn millis(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
     /// Earlier by `nanos`, not before 1970.
     #[must_use]
     pub fn before(self, nanos: i64) -> Self {

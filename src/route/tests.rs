@@ -7,7 +7,7 @@ const QUIET: Terminal = Terminal { attached: false, colour: false };
 
 fn parse(uri: &str) -> Result<Route, Vec<Problem>> {
     let metrics = Metrics::new();
-    Route::parse(uri, &Opening { terminal: QUIET, metrics: &metrics })
+    Route::parse(uri, &Opening { terminal: QUIET, metrics: &metrics, fallbacks: &BTreeMap::new() })
 }
 
 fn name(uri: &str) -> String {
@@ -54,9 +54,11 @@ fn a_route_is_named_by_what_identifies_it() {
 fn equal_routes_get_names_and_counters_of_their_own() {
     let metrics = Metrics::new();
     let uris = ["syslog+tcp://a:1", "syslog+tcp://b:1", "syslog+tcp://a:1?window=1m"];
-    let routes =
-        Route::parse_all(&uris.map(str::to_owned), &Opening { terminal: QUIET, metrics: &metrics })
-            .unwrap();
+    let routes = Route::parse_all(
+        &uris.map(str::to_owned),
+        &Opening { terminal: QUIET, metrics: &metrics, fallbacks: &BTreeMap::new() },
+    )
+    .unwrap();
     let names: Vec<_> = routes.iter().map(|route| route.name.as_str()).collect();
     assert_eq!(names, ["syslog+tcp://a:1", "syslog+tcp://b:1", "syslog+tcp://a:1#2"]);
     for name in names {
@@ -231,6 +233,36 @@ fn the_window_is_taken_within_its_limits() {
     assert_eq!(window("syslog+tcp://a?window=64%4diB"), 64 << 20);
     assert!(problem("syslog+tcp://a?window=16383").contains("expected 16KiB to 64MiB"));
     assert!(problem("syslog+tcp://a?window=65MiB").contains("expected 16KiB to 64MiB"));
+}
+
+#[test]
+fn the_pattern_of_a_first_line_is_compiled_or_refused_with_the_place_of_its_fault() {
+    let joins = |uri: &str| parse(uri).unwrap().multiline.is_some();
+    assert!(!joins("syslog+tcp://a"));
+    for driver in DRIVERS {
+        let sign = if driver.example.contains('?') { '&' } else { '?' };
+        let uri = format!(
+            "{}{sign}multiline_pattern=^\\d{{4%2C}}|x?y&multiline_flush=10ms",
+            driver.example
+        );
+        assert!(check(&uri).is_ok(), "{uri}: {:?}", check(&uri));
+    }
+    assert!(joins("stdout://?multiline_pattern=^(a|b%26)&multiline_flush=1h"));
+    for (query, part) in [
+        ("multiline_pattern=", "option 'multiline_pattern=': the pattern is empty"),
+        (
+            "multiline_pattern=a(b[",
+            "option 'multiline_pattern=a(b[': not a regular expression, at character 4: ",
+        ),
+        ("multiline_pattern=a&multiline_flush=9ms", "'multiline_flush=9ms': expected 10ms to 1h"),
+        ("multiline_pattern=a&multiline_flush=61m", "'multiline_flush=61m': expected 10ms to 1h"),
+        ("multiline_flush=2s", "option 'multiline_flush' needs multiline_pattern"),
+    ] {
+        let uri = format!("syslog+tcp://a:1?{query}");
+        assert!(problem(&uri).contains(part), "{}", problem(&uri));
+        let checked = check(&uri).unwrap_err();
+        assert!(checked.len() == 1 && checked[0].to_string().contains(part), "{checked:?}");
+    }
 }
 
 #[test]

@@ -171,6 +171,10 @@ fn authority_and_path(place: &str) -> (&str, &str) {
 
 fn local(driver: &Driver, place: &str) -> Result<Target, String> {
     let example = driver.example;
+    if driver.target == TargetKind::Name {
+        let name = percent_decoded(place.trim_end_matches('/'));
+        return name.map(Target::Name).map_err(|why| format!("the name {why}"));
+    }
     let (authority, path) = authority_and_path(place);
     if driver.target == TargetKind::None {
         return if authority.is_empty() && path.len() <= 1 {

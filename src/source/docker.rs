@@ -28,6 +28,7 @@ pub use engine::Endpoint;
 
 /// What the operator decides about the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Settings {
     /// Where the engine listens.
     pub endpoint: Endpoint,
@@ -47,6 +48,8 @@ pub struct Settings {
     pub follow_shipped: bool,
     /// How logs are read.
     pub strategy: Strategy,
+    /// Whether a route asks for variables of the containers' environments.
+    pub variables: bool,
 }
 
 /// How logs are read.

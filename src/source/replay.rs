@@ -11,11 +11,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::time::Instant;
 
+use crate::assemble::{Assembler, Piece};
 use crate::lane::Lane;
 use crate::options::Problem;
 use crate::record::{ChunkBuilder, Container, Mark, Place, Span, Stream, Timestamp};
-use crate::source::{Feed, Source};
+use crate::source::{Feed, Source, passed};
 
 /// Text after which a chunk is handed over although more could be read at once.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -68,10 +70,12 @@ impl Source for Replay {
                 let replay = replay.clone();
                 let tasks = feed.tasks.clone();
                 tasks.spawn("replay", async move {
+                    let mut logs = Logs::new(&replay.host, &feed);
                     tokio::select! {
-                        () = replay.replay(&feed) => {}
+                        () = replay.replay(&mut logs) => {}
                         () = feed.stop.draining() => {}
                     }
+                    logs.end();
                 });
             }
         })
@@ -79,12 +83,12 @@ impl Source for Replay {
 }
 
 impl Replay {
-    async fn replay(&self, feed: &Feed) {
-        feed.metrics.source_up.set(1);
+    async fn replay(&self, logs: &mut Logs<'_>) {
+        logs.feed.metrics.source_up.set(1);
         let ended = match &self.input {
-            Input::Stdin => self.read(tokio::io::stdin(), feed).await,
+            Input::Stdin => logs.read(tokio::io::stdin()).await,
             Input::File(path) => match tokio::fs::File::open(path).await {
-                Ok(file) => self.read(file, feed).await,
+                Ok(file) => logs.read(file).await,
                 Err(error) => Err(error),
             },
         };
@@ -92,24 +96,6 @@ impl Replay {
             Ok(lines) => tracing::info!(lines, "replay has ended"),
             Err(error) => tracing::error!(input = ?self.input, %error, "replay failed"),
         }
-    }
-
-    async fn read(&self, input: impl AsyncRead + Unpin, feed: &Feed) -> std::io::Result<u64> {
-        let mut reader = BufReader::with_capacity(BUFFER_BYTES, input);
-        let mut logs = Logs { host: &self.host, feed, by_name: HashMap::new(), number: 0 };
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            if reader.read_until(b'\n', &mut line).await? == 0 {
-                break;
-            }
-            let full = logs.line(line.strip_suffix(b"\n").unwrap_or(&line));
-            if full || !reader.buffer().contains(&b'\n') {
-                logs.hand_over().await;
-            }
-        }
-        logs.hand_over().await;
-        Ok(logs.number.unsigned_abs())
     }
 }
 
@@ -123,26 +109,73 @@ struct Logs<'a> {
 
 struct Log {
     container: Arc<Container>,
+    /// Of the destinations that take lines as they are, which all get the same chunks.
     lanes: Vec<Lane>,
+    builder: ChunkBuilder,
+    joined: Vec<Joined>,
+}
+
+/// One destination that wants lines joined to records.
+struct Joined {
+    lane: Lane,
+    assembler: Assembler,
     builder: ChunkBuilder,
 }
 
-impl Logs<'_> {
-    /// Takes one line; true once the container's chunk is full.
+impl<'a> Logs<'a> {
+    fn new(host: &'a str, feed: &'a Feed) -> Self {
+        Self { host, feed, by_name: HashMap::new(), number: 0 }
+    }
+
+    async fn read(&mut self, input: impl AsyncRead + Unpin) -> std::io::Result<u64> {
+        let mut reader = BufReader::with_capacity(BUFFER_BYTES, input);
+        let mut line = Vec::new();
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                // What was read of a line is in `line`, also if the future is dropped.
+                read = reader.read_until(b'\n', &mut line) => drop(read?),
+                () = passed(deadline) => {
+                    self.give_due();
+                    self.hand_over().await;
+                    continue;
+                }
+            }
+            if line.is_empty() {
+                break;
+            }
+            let full = self.line(&line);
+            if full || !reader.buffer().contains(&b'\n') {
+                self.hand_over().await;
+            }
+            line.clear();
+        }
+        self.hand_over().await;
+        Ok(self.number.unsigned_abs())
+    }
+
+    /// Takes one line with its end; true once the container's chunk is full.
     fn line(&mut self, line: &[u8]) -> bool {
+        let metrics = &self.feed.metrics;
         let Some((name, stream, text)) = parse(line) else {
-            self.feed.metrics.bytes_garbled.inc_by(line.len() as u64);
+            let bytes = line.strip_suffix(b"\n").unwrap_or(line).len();
+            metrics.bytes_garbled.inc_by(bytes as u64);
             return false;
         };
         self.number += 1;
         let mark = Mark { time: Timestamp::from_nanos(self.number), pieces: 1 };
+        let place = Place { time: Timestamp::now(), stream, mark, span: Span::default() };
         let log = self.log(name);
-        log.builder.push(
-            text,
-            b"",
-            Place { time: Timestamp::now(), stream, mark, span: Span::default() },
-        );
-        log.builder.text_bytes() >= CHUNK_BYTES
+        let mut bytes = 0;
+        for Joined { assembler, builder, .. } in &mut log.joined {
+            metrics.lines_split.inc_by(assembler.piece(Piece { place, text }, builder));
+            bytes = bytes.max(builder.text_bytes());
+        }
+        if !log.lanes.is_empty() {
+            log.builder.push(text.strip_suffix(b"\n").unwrap_or(text), b"", place);
+        }
+        bytes.max(log.builder.text_bytes()) >= CHUNK_BYTES
     }
 
     fn log(&mut self, name: &str) -> &mut Log {
@@ -154,20 +187,83 @@ impl Logs<'_> {
                 host: host.to_owned(),
                 ..Container::default()
             });
-            let lanes = feed.intakes.iter().map(|intake| intake.open(&container, None));
-            // Only a file could be read again, and that is not worth the while.
-            let lanes = lanes.inspect(Lane::never_returns).collect();
-            Log { container, lanes, builder: ChunkBuilder::default() }
+            let (mut lanes, mut joined) = (Vec::new(), Vec::new());
+            for intake in feed.intakes.iter() {
+                let lane = intake.open(&container, None);
+                // Only a file could be read again, and that is not worth the while.
+                lane.never_returns();
+                if intake.joins() {
+                    let assembler = intake.assembler(feed.max_line_bytes);
+                    joined.push(Joined { lane, assembler, builder: ChunkBuilder::default() });
+                } else {
+                    lanes.push(lane);
+                }
+            }
+            Log { container, lanes, builder: ChunkBuilder::default(), joined }
         })
     }
 
     async fn hand_over(&mut self) {
         for log in self.by_name.values_mut() {
+            for joined in &mut log.joined {
+                joined.charge(self.feed);
+                if !joined.builder.is_empty() {
+                    joined.lane.room().await;
+                    joined.hand_over(&log.container);
+                }
+            }
             let Some(chunk) = log.builder.take(&log.container) else { continue };
             for lane in &log.lanes {
                 lane.room().await;
                 lane.push(chunk.clone());
             }
+        }
+    }
+
+    fn joined(&mut self) -> impl Iterator<Item = &mut Joined> {
+        self.by_name.values_mut().flat_map(|log| &mut log.joined)
+    }
+
+    /// When the next open record is complete if no line comes.
+    fn deadline(&mut self) -> Option<Instant> {
+        let mut open = self.joined().filter(|joined| joined.assembler.has_record()).peekable();
+        open.peek()?;
+        let now = Instant::now();
+        open.filter_map(|joined| joined.assembler.deadline(now)).min()
+    }
+
+    fn give_due(&mut self) {
+        let now = Instant::now();
+        for Joined { assembler, builder, .. } in self.joined() {
+            assembler.give_due(now, builder);
+        }
+    }
+
+    /// Hands over what is held, whether there is room or not: it will not come again.
+    fn end(&mut self) {
+        for log in self.by_name.values_mut() {
+            for joined in &mut log.joined {
+                joined.assembler.flush(&mut joined.builder);
+                joined.charge(self.feed);
+                joined.hand_over(&log.container);
+            }
+        }
+    }
+}
+
+impl Joined {
+    // Without room for what is held it is given out.
+    fn charge(&mut self, feed: &Feed) {
+        if !self.lane.hold(self.assembler.held_bytes()) {
+            feed.metrics.lines_split.inc_by(self.assembler.give_out(&mut self.builder));
+            self.lane.hold(0);
+        }
+        feed.metrics.records_cut.inc_by(self.assembler.take_cut());
+    }
+
+    fn hand_over(&mut self, container: &Arc<Container>) {
+        if let Some(chunk) = self.builder.take(container) {
+            self.lane.push(chunk);
         }
     }
 }

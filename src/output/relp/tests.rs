@@ -19,7 +19,7 @@ fn output_with(driver: &Driver, port: u16, rows: &[(&str, &str)]) -> Box<dyn Out
     let rows = rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let mut options = Options::new(rows);
     let metrics = Metrics::new().output("test");
-    let output = (driver.open)(Target::Host("127.0.0.1".into(), port), &mut options, metrics);
+    let output = driver.open.link()(Target::Host("127.0.0.1".into(), port), &mut options, metrics);
     assert_eq!(options.finish(&[driver.options]), []);
     output.unwrap()
 }
@@ -421,7 +421,7 @@ fn options_that_make_no_sense_are_refused_with_the_cure() {
     {
         let mut options = Options::new([(name.to_owned(), value.to_owned())]);
         let metrics = Metrics::new().output("test");
-        (DRIVER.open)(Target::Host("localhost".into(), 2514), &mut options, metrics);
+        DRIVER.open.link()(Target::Host("localhost".into(), 2514), &mut options, metrics);
         let problems = options.finish(&[DRIVER.options]);
         assert_eq!(problems.len(), 1);
         let problem = problems[0].to_string();

@@ -21,7 +21,7 @@ fn output_with(driver: &Driver, host: &str, port: u16, rows: &[(&str, &str)]) ->
     let rows = rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let mut options = Options::new(rows);
     let metrics = Metrics::new().output("test");
-    let output = (driver.open)(Target::Host(host.into(), port), &mut options, metrics);
+    let output = driver.open.link()(Target::Host(host.into(), port), &mut options, metrics);
     assert_eq!(options.finish(&[driver.options]), []);
     output.unwrap()
 }
@@ -434,7 +434,7 @@ fn a_file_that_cannot_be_read_is_a_problem_at_start() {
     let mut options = Options::new(rows);
     let target = Target::Host("localhost".into(), 6514);
     let metrics = Metrics::new().output("test");
-    assert!((TLS_DRIVER.open)(target, &mut options, metrics).is_none());
+    assert!(TLS_DRIVER.open.link()(target, &mut options, metrics).is_none());
     let problems = options.finish(&[TLS_DRIVER.options]);
     assert!(problems[0].to_string().contains("tls_ca=/does/not/exist cannot be read"));
 }

@@ -5,10 +5,13 @@
 //! after 1.3 MB), so this one always reads. What the destination does not take is given up, counted
 //! and announced: there is no log to return to.
 
+use tokio::time::Instant;
+
 use super::engine::{EngineError, LogStream, Read};
 use super::follower::Follower;
 use crate::assemble::Piece;
 use crate::record::{Mark, Place, Span, Stream, Timestamp};
+use crate::source::passed;
 
 /// `[stream, 0, 0, 0, length as u32 big-endian]` (pkg/stdcopy).
 const HEADER_BYTES: usize = 8;
@@ -54,6 +57,17 @@ impl Follower {
         self.assembler.strip_carriage_returns(terminal);
         let mut going = true;
         while going {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                // What is wrong with it is told by the read.
+                _ = stream.readable() => {}
+                () = passed(deadline) => {
+                    self.assembler.give_due(Instant::now(), &mut self.builder);
+                    self.offer();
+                    continue;
+                }
+            }
             // Of the first line that comes: a time from before the wait would be long past.
             let mut last = None;
             let (assembler, builder) = (&mut self.assembler, &mut self.builder);
@@ -74,10 +88,14 @@ impl Follower {
                 splitter.finish(&mut take);
                 assembler.flush(builder);
             }
-            self.charge();
-            if let Some(chunk) = self.chunk() {
-                self.lane.offer(chunk, self.shared.settings.overflow);
-            }
+            self.offer();
+        }
+    }
+
+    fn offer(&mut self) {
+        self.charge();
+        if let Some(chunk) = self.chunk() {
+            self.lane.offer(chunk, self.shared.settings.overflow);
         }
     }
 }

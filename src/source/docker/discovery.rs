@@ -292,6 +292,7 @@ impl Discovery {
                     image: listed.image,
                     labels: listed.labels,
                     host: self.host.clone(),
+                    ..Container::default()
                 };
                 self.track(&container, running);
             }
@@ -300,7 +301,7 @@ impl Discovery {
 
     fn container(&self, event: Event) -> Container {
         let Event { id, name, image, labels, .. } = event;
-        Container { id, name, image, labels, host: self.host.clone() }
+        Container { id, name, image, labels, host: self.host.clone(), ..Container::default() }
     }
 
     /// Starts following a container for every destination; false if it is followed already.
@@ -321,7 +322,8 @@ impl Discovery {
             self.feed.tasks.supervise("follower", move || {
                 // One that is made anew after a panic goes on where the lane was.
                 let lane = intake.open(&container, first);
-                Follower::new(shared.clone(), tracked.clone(), lane, max_line_bytes).run()
+                let assembler = intake.assembler(max_line_bytes);
+                Follower::new(shared.clone(), tracked.clone(), lane, assembler).run()
             });
         }
         self.tracked.insert(id, tracked);

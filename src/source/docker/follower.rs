@@ -29,6 +29,7 @@ use crate::lane::Lane;
 use crate::metrics::SourceMetrics;
 use crate::record::{Chunk, ChunkBuilder, Edge, FileId, Stream, Timestamp};
 use crate::shutdown::Stop;
+use crate::source::passed;
 
 /// First and longest pause between two streams of one log.
 const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -147,7 +148,7 @@ impl Follower {
         shared: Arc<Shared>,
         tracked: Arc<Tracked>,
         lane: Lane,
-        max_line_bytes: usize,
+        assembler: Assembler,
     ) -> Self {
         Self {
             seen: tracked.subscribe(),
@@ -158,7 +159,7 @@ impl Follower {
             progressed: false,
             from_file: None,
             engine_until: None,
-            assembler: Assembler::new(max_line_bytes),
+            assembler,
             builder: ChunkBuilder::default(),
             held: 0,
             backoff: Backoff::new(REOPEN.0, REOPEN.1),
@@ -176,7 +177,7 @@ impl Follower {
             () = self.follow_over_rewinds() => {}
             () = stop.draining() => {}
         }
-        self.hand_over();
+        self.give_records();
         self.shared.metrics.followers.dec();
     }
 
@@ -204,6 +205,12 @@ impl Follower {
     // Calls that are rare and large are boxed, here and in `stream`: a follower waits for years,
     // and must not hold room for them meanwhile.
     async fn follow(&mut self) {
+        while self.shared.settings.variables
+            && let Err(error) = Box::pin(self.tracked.learn_of_variables(&self.shared)).await
+        {
+            tracing::debug!(container = %self.tracked.id, %error, "cannot inspect");
+            self.pause().await;
+        }
         loop {
             let starts = self.seen.borrow_and_update().starts;
             let opened = Instant::now();
@@ -224,7 +231,10 @@ impl Follower {
     /// What to do after `end`; false once there is nothing more to come.
     async fn goes_on(&mut self, end: End, starts: u64) -> bool {
         match end {
-            End::Stopping => return false,
+            End::Stopping => {
+                self.give_records();
+                return false;
+            }
             End::TooShort => self.reach = (self.reach + 1).min(REACHES.len() - 1),
             End::Parked => {
                 self.reach = 0;
@@ -320,11 +330,30 @@ impl Follower {
             self.lane.hold(0);
             self.held = 0;
         }
+        self.shared.metrics.records_cut.inc_by(self.assembler.take_cut());
+    }
+
+    /// When the next open record is complete if no line comes. To be asked when there is nothing
+    /// to read: only then a line that does not come is one that was not printed.
+    pub(super) fn deadline(&mut self) -> Option<Instant> {
+        if self.assembler.has_record() { self.assembler.deadline(Instant::now()) } else { None }
+    }
+
+    /// Hands over the records that are complete by now.
+    fn give_due(&mut self) {
+        self.assembler.give_due(Instant::now(), &mut self.builder);
+        self.hand_over();
+    }
+
+    // Nothing is to be waited for.
+    fn give_records(&mut self) {
+        self.assembler.give_records(&mut self.builder);
+        self.hand_over();
     }
 
     pub(super) fn chunk(&mut self) -> Option<Chunk> {
         let mut chunk = self.builder.take(&self.seen.borrow().container)?;
-        chunk.edge = Edge { open: self.open_lines().min(), file: self.from_file };
+        chunk.edge = Edge { open: self.assembler.holds_from(), file: self.from_file };
         Some(chunk)
     }
 
@@ -344,9 +373,19 @@ impl Follower {
     /// Waits before the next attempt, and for the engine if it is away.
     pub(super) async fn pause(&mut self) {
         self.reach = 0;
-        tokio::time::sleep(self.backoff.next_delay()).await;
+        let delay = self.backoff.next_delay();
         let mut up = self.shared.engine_up.clone();
-        // Discovery holds the sender as long as there are followers.
-        drop(up.wait_for(|up| *up).await);
+        let mut over = Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            // Discovery holds the sender as long as there are followers.
+            drop(up.wait_for(|up| *up).await);
+        });
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut over => return,
+                () = passed(self.deadline()) => self.give_due(),
+            }
+        }
     }
 }

@@ -2,18 +2,21 @@
 //! record, acknowledgements at any line. Nothing is missing, nothing comes twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use proptest::prelude::*;
 
 use super::position::{Admission, Position};
-use crate::assemble::{Assembler, Piece};
+use crate::assemble::{Assembler, Multiline, Pattern, Piece};
 use crate::lane::{Kept, Lane, Lanes, Picked};
 use crate::metrics::Metrics;
 use crate::record::{ChunkBuilder, Container, Place, Span, Stream, Timestamp};
 
 /// The engine cuts lines after this many bytes.
 const PIECE_BYTES: usize = 16 * 1024;
+/// Stamps may lie further apart.
+const FLUSH: Duration = Duration::from_secs(2);
 const NOW: Timestamp = Timestamp::from_nanos(i64::MAX / 2);
 
 /// Pieces of a line come after others that were stamped later by this much for each line between:
@@ -42,6 +45,8 @@ enum Action {
     Pick(usize),
     /// So many of the lines that were picked are acknowledged.
     Acknowledge(usize),
+    /// No line came for so long that open records are complete.
+    Silence,
     /// The stream breaks and is opened again.
     Cut,
     /// The agent is killed and started again.
@@ -53,6 +58,7 @@ fn action() -> impl Strategy<Value = Action> {
         6 => (1..12_usize).prop_map(Action::Take),
         3 => (1..100_000_usize).prop_map(Action::Pick),
         4 => (1..10_usize).prop_map(Action::Acknowledge),
+        1 => Just(Action::Silence),
         2 => Just(Action::Cut),
         2 => Just(Action::Kill),
     ]
@@ -111,12 +117,13 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(kept: Kept, log: &Log) -> Self {
+    fn start(kept: Kept, log: &Log, rule: Option<&Multiline>) -> Self {
         let lanes = Lanes::new(1 << 30, kept, Metrics::new().destination("model"));
         let container = Arc::new(Container { id: "one".into(), ..Container::default() });
         let lane = lanes.open(&container, None);
         let position = Position::starting(lane.settled().read());
         let (assembler, builder) = (Assembler::new(1 << 20), ChunkBuilder::default());
+        let assembler = rule.map_or(assembler.anew(), |rule| assembler.joining(rule.clone()));
         let picked = Vec::new();
         let mut agent =
             Self { lanes, lane, container, position, assembler, builder, next: 0, picked };
@@ -159,8 +166,17 @@ impl Agent {
             }
         }
         self.next = (self.next + records).min(log.records.len());
+        self.hand_over();
+    }
+
+    fn silence(&mut self) {
+        self.assembler.give_records(&mut self.builder);
+        self.hand_over();
+    }
+
+    fn hand_over(&mut self) {
         if let Some(mut chunk) = self.builder.take(&self.container) {
-            chunk.edge.open = self.open_lines().min();
+            chunk.edge.open = self.assembler.holds_from();
             self.lane.push(chunk);
         }
     }
@@ -185,8 +201,9 @@ impl Agent {
                 picked.settled.advance(&settled[*done..], rest, chunk.edge);
             }
             for line in &settled[*done..] {
-                let name = String::from_utf8_lossy(&chunk.text(line)[..5]).into_owned();
-                seen.push((line.stream, name));
+                for text in chunk.text(line).split(|byte| *byte == b'\n') {
+                    seen.push((line.stream, String::from_utf8_lossy(&text[..5]).into_owned()));
+                }
             }
             *done = upto;
         }
@@ -201,8 +218,11 @@ proptest! {
     fn a_resume_at_any_line_repeats_nothing_and_misses_nothing(
         log in log(),
         actions in prop::collection::vec(action(), 1..60),
+        joins in any::<bool>(),
     ) {
-        let mut agent = Agent::start(Kept::default(), &log);
+        // Every third line begins a record.
+        let rule = joins.then(|| Multiline::new(Pattern::parse("^....[0369]").unwrap(), FLUSH));
+        let mut agent = Agent::start(Kept::default(), &log, rule.as_ref());
         let mut kept = Kept::default();
         let mut seen = Vec::new();
         for action in actions {
@@ -210,14 +230,16 @@ proptest! {
                 Action::Take(records) => agent.take(&log, records),
                 Action::Pick(bytes) => agent.pick(bytes),
                 Action::Acknowledge(lines) => seen.extend(agent.acknowledge(lines)),
+                Action::Silence => agent.silence(),
                 Action::Cut => agent.open(&log),
                 Action::Kill => {
                     kept = agent.lanes.kept().unwrap_or(kept);
-                    agent = Agent::start(kept.clone(), &log);
+                    agent = Agent::start(kept.clone(), &log, rule.as_ref());
                 }
             }
         }
         agent.take(&log, usize::MAX / 2);
+        agent.silence();
         agent.pick(usize::MAX / 2);
         seen.extend(agent.acknowledge(usize::MAX / 2));
         for (stream, wanted) in [Stream::Stdout, Stream::Stderr].into_iter().zip(log.lines) {

@@ -23,6 +23,7 @@ pub(super) struct Tracked {
     seen: watch::Sender<Seen>,
     skipped: OnceCell<bool>,
     terminal: OnceCell<bool>,
+    variables: OnceCell<()>,
 }
 
 /// What events and lists have said of a container.
@@ -44,7 +45,14 @@ impl Tracked {
         let id = container.id.clone();
         let seen = Seen { container: Arc::new(container), starts: 0, running, gone: false };
         let seen = watch::Sender::new(seen);
-        Self { id, new, seen, skipped: OnceCell::new(), terminal: OnceCell::new() }
+        Self {
+            id,
+            new,
+            seen,
+            skipped: OnceCell::new(),
+            terminal: OnceCell::new(),
+            variables: OnceCell::new(),
+        }
     }
 
     pub(super) fn is_new(&self) -> bool {
@@ -88,6 +96,23 @@ impl Tracked {
             }
             changed
         });
+    }
+
+    /// Asks once for the variables that a route wants to know. One that is gone by now has none.
+    pub(super) async fn learn_of_variables(&self, shared: &Shared) -> Result<(), EngineError> {
+        let learnt = self.variables.get_or_try_init(|| async {
+            if let Some(facts) = shared.engine.inspect(&self.id).await? {
+                self.seen.send_if_modified(|seen| {
+                    let changed = seen.container.variables != facts.variables;
+                    if changed {
+                        Arc::make_mut(&mut seen.container).variables = facts.variables;
+                    }
+                    changed
+                });
+            }
+            Ok(())
+        });
+        learnt.await.copied()
     }
 
     /// Whether its log is none of our business. Asked once, said once.

@@ -102,6 +102,7 @@ fuzz_target!(|input: Input<'_>| {
         image: image.into(),
         labels,
         host: host.into(),
+        ..Container::default()
     });
     let mut builder = ChunkBuilder::default();
     for (stderr, nanos, text) in &texts {

@@ -7,7 +7,7 @@ use bollard::models::{ContainerInspectResponse, ContainerSummary, SystemVersion}
 use serde_json::Value;
 
 use super::ApiVersion;
-use crate::record::Timestamp;
+use crate::record::{NAMING_VARIABLES, Timestamp};
 
 /// Who the engine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct Inspected {
     pub image: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Of its environment, [`NAMING_VARIABLES`].
+    pub variables: BTreeMap<String, String>,
     /// With a TTY a log has no frames and one stream.
     pub tty: bool,
     /// Its log driver, e.g. `json-file`.
@@ -137,6 +139,7 @@ impl Inspected {
             name: without_slash(&reply.name.unwrap_or_default()),
             image: config.image.unwrap_or_default(),
             labels: config.labels.unwrap_or_default().into_iter().collect(),
+            variables: naming(config.env.iter().flatten().map(String::as_str)),
             tty: config.tty.unwrap_or_default(),
             driver: log.typ.unwrap_or_default(),
             driver_options: log.config.unwrap_or_default().into_iter().collect(),
@@ -152,11 +155,14 @@ impl Inspected {
     pub(super) fn lenient(reply: &Value) -> Self {
         let text = |path| text(reply, path).unwrap_or_default();
         let flag = |path| reply.pointer(path).and_then(Value::as_bool).unwrap_or_default();
+        let environment = reply.pointer("/Config/Env").and_then(Value::as_array);
+        let environment = environment.into_iter().flatten();
         Self {
             id: text("/Id"),
             name: without_slash(&text("/Name")),
             image: text("/Config/Image"),
             labels: texts(reply, "/Config/Labels"),
+            variables: naming(environment.filter_map(Value::as_str)),
             tty: flag("/Config/Tty"),
             driver: text("/HostConfig/LogConfig/Type"),
             driver_options: texts(reply, "/HostConfig/LogConfig/Config"),
@@ -168,6 +174,15 @@ impl Inspected {
             finished_at: moment(&text("/State/FinishedAt")),
         }
     }
+}
+
+// All other variables are left where they are: they may be secrets.
+fn naming<'a>(environment: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+    environment
+        .filter_map(|variable| variable.split_once('='))
+        .filter(|(name, _)| NAMING_VARIABLES.contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// The text at a JSON pointer.
@@ -227,7 +242,10 @@ mod tests {
     fn inspected() -> Value {
         json!({
             "Id": "ab12", "Name": "/db", "LogPath": "/var/lib/docker/x-json.log",
-            "Config": {"Image": "postgres:16", "Labels": {"a": "b"}, "Tty": true},
+            "Config": {
+                "Image": "postgres:16", "Labels": {"a": "b"}, "Tty": true,
+                "Env": ["PASSWORD=secret", "LOGSPOUT_STREAM=a=b", "EMPTY"],
+            },
             "HostConfig": {"LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}}},
             "State": {
                 "Status": "restarting", "Running": true, "Restarting": true,
@@ -248,6 +266,8 @@ mod tests {
         assert!(strict.tty && strict.running && strict.restarting);
         assert_eq!((strict.driver.as_str(), strict.state.as_str()), ("json-file", "restarting"));
         assert_eq!(strict.driver_options.get("max-size").unwrap(), "1m");
+        let known: Vec<_> = strict.variables.iter().collect();
+        assert_eq!(known, [(&"LOGSPOUT_STREAM".to_owned(), &"a=b".to_owned())], "no secret");
         assert_eq!(strict.started_at.unwrap().to_string(), "2026-11-22T22:40:06.063720431Z");
         assert_eq!(strict.finished_at, None);
 

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{End, Follower};
 use crate::assemble::Piece;
@@ -16,6 +16,7 @@ use crate::record::{FilePlace, Loss, LossReason, Place, Span, Stream, Timestamp}
 use crate::source::docker::files::{Files, LogFile, MOST_RECORD_BYTES, Next};
 use crate::source::docker::json_file::Decoded;
 use crate::source::docker::position::Admission;
+use crate::source::passed;
 use reader::{READ_BYTES, Reader};
 
 /// A container that ended, as events say, is asked about this often until the engine says so too.
@@ -99,13 +100,20 @@ impl Follower {
         Ok(taken && length > reader.offset)
     }
 
-    /// Waits for a change of the file or the container.
-    async fn change(&mut self, reader: &Reader, pause: Option<Duration>) {
+    /// Waits for a change of the file or the container, and no longer than a record is open.
+    async fn change(
+        &mut self,
+        reader: &Reader,
+        pause: Option<Duration>,
+        deadline: Option<Instant>,
+    ) {
         tokio::select! {
             biased;
             () = reader.watch.changed() => {}
             // Discovery holds the sender as long as there are followers.
             _ = self.seen.changed() => {}
+            // Changes are told with a delay: it is read once more before a record is given out.
+            () = passed(deadline) => {}
             () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
         }
     }
@@ -139,10 +147,15 @@ impl Follower {
             }
             return Ok(Some(End::Gone));
         }
+        if self.deadline().is_some() {
+            self.give_due();
+        }
         if pause.is_none() {
             reader.note_caught_up();
-            // Whatever was to be read again has come again.
-            self.lane.ended();
+            if self.assembler.holds_from().is_none() {
+                // Whatever was to be read again has come again.
+                self.lane.ended();
+            }
             if !running {
                 if reader.stopped_at == Some(reader.offset) {
                     return Ok(Some(End::Stopped));
@@ -155,7 +168,8 @@ impl Follower {
                 pause = Some(ASK_EVERY);
             }
         }
-        self.change(reader, pause).await;
+        let deadline = self.deadline();
+        self.change(reader, pause, deadline).await;
         Ok(None)
     }
 

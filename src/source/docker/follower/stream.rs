@@ -12,6 +12,7 @@ use crate::source::docker::engine::{EngineError, LogQuery, LogStream, Read};
 use crate::source::docker::frames::{Decoded, Frames};
 use crate::source::docker::position::Admission;
 use crate::source::docker::silence::Ear;
+use crate::source::passed;
 
 impl Follower {
     /// Reads one stream until it ends.
@@ -61,12 +62,14 @@ impl Follower {
     /// Waits until there is something to read and room for it; else says why not.
     async fn readable(&mut self, stream: &mut LogStream, ear: &Ear<'_>) -> Option<End> {
         loop {
+            let deadline = self.deadline();
             tokio::select! {
                 biased;
                 readable = stream.readable() => match readable {
                     Ok(()) => break,
                     Err(error) => return Some(End::Broken(error.to_string())),
                 },
+                () = passed(deadline) => self.give_due(),
                 () = ear.silent() => {
                     if Box::pin(self.tracked.has_more(&self.shared, &self.position)).await {
                         return Some(End::Stalled);
