@@ -26,6 +26,7 @@ deploy/setup/docker-engine.sh
 trap clean_up EXIT
 clean_up
 deploy/setup/receivers.sh
+deploy/setup/moto.sh
 deploy/setup/busybox-image.sh
 
 step "format"
@@ -33,6 +34,8 @@ cargo fmt --check
 
 step "lints"
 cargo clippy --all-targets --locked -- -D warnings
+# The agent that speaks syslog only.
+cargo clippy --locked --no-default-features -- -D warnings
 
 step "dependencies"
 deploy/deny.sh
@@ -49,6 +52,7 @@ export AGENT_BINARY
 export AGENT_IMAGE=downspout:test
 export BUSYBOX_IMAGE=downspout/busybox:test
 export RECEIVERS="${RECEIVERS:-$PWD/target/receivers}"
+export MOTO="${MOTO:-$PWD/target/moto}"
 log="$(mktemp)"
 outcome=0
 cargo test --locked --no-fail-fast -- --test-threads "${TEST_THREADS:-4}" 2>&1 | tee "$log" \

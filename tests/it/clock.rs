@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::agent::{Agent, Launch, Strategy};
+use crate::support::agent::{Agent, Launch, Metrics, Strategy};
 use crate::support::fake_engine::{Container, FakeEngine, Release, now, stamp};
 use crate::support::numbers::{Expected, Stream, text};
 use crate::support::receiver::{Frame, TcpReceiver};
@@ -93,6 +93,10 @@ impl Scene {
     /// Its log was read in this way.
     #[track_caller]
     fn assert_read_by(&self, strategy: Strategy) {
+        let opened = |metrics: &Metrics| {
+            metrics.value("log_files_opened_total") + metrics.value("log_streams_opened_total") > 0
+        };
+        self.agent.wait_for("its log is opened", SOON, opened);
         self.agent.assert_read_by(strategy);
         let opened = self.container.streams().1;
         assert_eq!(opened == 0, strategy == Strategy::File, "{opened} streams were opened");

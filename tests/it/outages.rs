@@ -101,12 +101,17 @@ fn rotation_removes(strategy: Strategy) {
     expected.add(&name, Stream::Out, first..=20_000);
     receiver.inbox.wait_complete(&expected, SOON);
     agent.assert_balance(&receiver.route());
-    assert_eq!(agent.metrics().of("gaps_total", &receiver.route()), 1);
+    // Other tests' containers may have lost something as well.
+    let log = agent.log();
+    let own = log.lines().filter(|line| line.contains("lost between") && line.contains(&name));
+    assert_eq!(own.count(), 1);
+    assert!(agent.metrics().of("gaps_total", &receiver.route()) > 0);
     agent.assert_read_by(strategy);
     assert_eq!(agent.terminate().code, Some(0));
     let lines = receiver.inbox.lines_of(&name);
     assert_eq!(lines.len() as u64, 100 + 20_001 - first, "lost is what was rotated away, only");
-    let notices = notices(&receiver);
+    let mut notices = notices(&receiver);
+    notices.retain(|notice| notice.contains(&name));
     let [notice] = &notices[..] else { panic!("{notices:?}") };
     let short = Engine::docker(&["inspect", "--format", "{{printf \"%.12s\" .Id}}", &name]);
     let said = format!("an unknown number of lines of {name} ({short}) lost between ");

@@ -1,13 +1,18 @@
 //! What the tests stand on: the agent as a child process, receivers that misbehave by script,
 //! containers that clean up after themselves, a proxy before the engine, an engine whose logs the
-//! test writes, the files of a log, and the count of lines.
+//! test writes, AWS services that keep to their contract and an emulator of them, the files of a
+//! log, and the count of lines.
 
 pub mod agent;
+pub mod aws_identity;
 pub mod blackhole;
 pub mod certificates;
+pub mod cloudwatch;
 pub mod engine;
 pub mod fake_engine;
+pub mod http;
 pub mod log_files;
+pub mod moto;
 pub mod numbers;
 pub mod proxy;
 pub mod random;

@@ -252,22 +252,26 @@ impl Agent {
         Metrics::parse(&body)
     }
 
-    /// It has read logs from where it should. Other tests' containers may have no files.
+    /// It reads logs from where it should. Other tests' containers may have no files. Waits: one
+    /// that was started after all has arrived may not have looked at a log yet.
     #[track_caller]
     pub fn assert_read_by(&self, strategy: Strategy) {
-        let metrics = self.metrics();
-        let [files, refused, streams] =
-            ["log_files_opened_total", "log_files_refused_total", "log_streams_opened_total"]
-                .map(|family| metrics.value(family));
-        let (wanted, unwanted) = match strategy {
-            Strategy::File => (files, refused),
-            Strategy::Api => (streams, files),
-        };
-        assert!(
-            wanted > 0 && unwanted == 0,
-            "{strategy:?}: {files} files and {streams} streams were opened, {refused} files refused \
-             (only root can read the engine's files)"
-        );
+        until("it reads logs", SOON, || {
+            let metrics = self.metrics();
+            let [files, refused, streams] =
+                ["log_files_opened_total", "log_files_refused_total", "log_streams_opened_total"]
+                    .map(|family| metrics.value(family));
+            let (wanted, unwanted) = match strategy {
+                Strategy::File => (files, refused),
+                Strategy::Api => (streams, files),
+            };
+            let found = format!(
+                "{strategy:?}: {files} files and {streams} streams were opened, {refused} files \
+                 refused (only root can read the engine's files)"
+            );
+            assert!(unwanted == 0, "{found}");
+            check(wanted > 0, || found)
+        });
     }
 
     /// Scrapes until `wanted` holds.
@@ -467,6 +471,17 @@ impl Metrics {
     #[track_caller]
     pub fn of(&self, family: &str, destination: &str) -> u64 {
         self.sum(family, |labels| labels.get("destination").is_some_and(|d| d == destination))
+    }
+
+    /// The sum of a family over the series of one destination whose label has this value; 0 if
+    /// there are none.
+    pub fn labelled(&self, family: &str, destination: &str, label: (&str, &str)) -> u64 {
+        let has = |series: &&Series, (name, value): (&str, &str)| {
+            series.labels.get(name).is_some_and(|own| own == value)
+        };
+        let own = self.0.iter().filter(|series| series.family == family);
+        let own = own.filter(|series| has(series, ("destination", destination)));
+        own.filter(|series| has(series, label)).map(|series| series.value).sum()
     }
 
     /// The only series of a family without labels.

@@ -105,35 +105,76 @@ impl Expected {
     /// Counts what arrived. Frames of other containers are passed over: an agent on a real engine
     /// ships what other tests print as well.
     pub fn tally<'a>(&self, frames: impl IntoIterator<Item = &'a Frame>) -> Tally {
-        let mut tally = Tally { expected: self.count(), ..Tally::default() };
-        let mut seen: BTreeMap<(&str, Stream), Seen> = BTreeMap::new();
-        for ((container, stream), numbers) in &self.lines {
-            seen.insert((container, *stream), Seen::of(numbers));
-        }
+        let mut count = Count::of(self);
         for frame in frames {
-            let Some(record) = frame.rfc5424() else {
-                tally.garbled.push(frame.lossy());
-                continue;
-            };
-            let Some(seen) = seen.get_mut(&(record.container, record.stream)) else {
-                continue;
-            };
-            let number = std::str::from_utf8(record.text).ok().and_then(|line| {
-                let number = line.get(..6)?.trim_start_matches('0').parse().ok()?;
-                (text(record.stream, number, self.width) == line).then_some(number)
-            });
-            match number {
-                Some(number) => seen.take(number, &mut tally),
-                None => tally.garbled.push(frame.lossy()),
+            match frame.rfc5424() {
+                Some(record) => {
+                    let lossy = || frame.lossy();
+                    count.take((record.container, record.stream), record.text, lossy);
+                }
+                None => count.tally.garbled.push(frame.lossy()),
             }
         }
-        for ((container, stream), seen) in seen {
+        count.finish()
+    }
+
+    /// The same of lines without frames, each with its container, and with its stream if that is
+    /// known: the text says it as well.
+    pub fn tally_lines<'a>(
+        &self,
+        lines: impl IntoIterator<Item = (&'a str, Option<Stream>, &'a [u8])>,
+    ) -> Tally {
+        let mut count = Count::of(self);
+        for (container, stream, line) in lines {
+            let own = if line.get(7) == Some(&b'e') { Stream::Err } else { Stream::Out };
+            let lossy = || String::from_utf8_lossy(&line[..line.len().min(200)]).into_owned();
+            count.take((container, stream.unwrap_or(own)), line, lossy);
+        }
+        count.finish()
+    }
+}
+
+/// A count that is being made.
+struct Count<'a> {
+    width: usize,
+    seen: BTreeMap<(&'a str, Stream), Seen>,
+    tally: Tally,
+}
+
+impl<'a> Count<'a> {
+    fn of(expected: &'a Expected) -> Self {
+        let lines = expected.lines.iter();
+        let seen = lines
+            .map(|((container, stream), numbers)| {
+                ((container.as_str(), *stream), Seen::of(numbers))
+            })
+            .collect();
+        let tally = Tally { expected: expected.count(), ..Tally::default() };
+        Self { width: expected.width, seen, tally }
+    }
+
+    fn take(&mut self, of: (&'a str, Stream), line: &[u8], lossy: impl FnOnce() -> String) {
+        let Some(seen) = self.seen.get_mut(&of) else {
+            return;
+        };
+        let number = std::str::from_utf8(line).ok().and_then(|line| {
+            let number = line.get(..6)?.trim_start_matches('0').parse().ok()?;
+            (text(of.1, number, self.width) == line).then_some(number)
+        });
+        match number {
+            Some(number) => seen.take(number, &mut self.tally),
+            None => self.tally.garbled.push(lossy()),
+        }
+    }
+
+    fn finish(mut self) -> Tally {
+        for ((container, stream), seen) in self.seen {
             let missing = seen.times.iter().enumerate().filter(|(_, times)| **times == 0);
             let name =
                 |(at, _)| format!("{container} {} {}", stream.name(), seen.first + at as u64);
-            tally.lost.extend(missing.map(name));
+            self.tally.lost.extend(missing.map(name));
         }
-        tally
+        self.tally
     }
 }
 

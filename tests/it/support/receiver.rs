@@ -422,8 +422,8 @@ impl Drop for TcpReceiver {
     }
 }
 
-// A port without a listener: holds the place, and connections to it are refused.
-fn bound(address: SocketAddr) -> socket2::Socket {
+/// A port without a listener: holds the place, and connections to it are refused.
+pub fn bound(address: SocketAddr) -> socket2::Socket {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
     until("the port is free", super::SOON, || {
