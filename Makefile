@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
 # Sizes: see deploy/bench.sh.
-BENCH_PARTS ?= micro backlog transports live burst outage scaling idle flood
+BENCH_PARTS ?= micro backlog transports live burst outage scaling idle flood cloudwatch
 export IMAGE BUILDER_IMAGE ROUTE FUZZ_SECONDS SOAK_SECONDS SOAK_SEED BENCH_PARTS
 
 .DEFAULT_GOAL := help

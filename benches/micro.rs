@@ -49,6 +49,7 @@ fn container() -> Arc<Container> {
         image: "registry.example.com/shop/web:1.2.3".into(),
         labels: [("com.example.team".to_owned(), "checkout".to_owned())].into(),
         host: "host-1".into(),
+        ..Container::default()
     })
 }
 

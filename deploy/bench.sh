@@ -10,18 +10,19 @@
 #   scaling     1 to 500 busy containers; lines of 80 bytes to 8 KB; short and long backlogs
 #   idle        a thousand containers: their start, without any line, and with few
 #   flood       quiet containers beside a loud one
+#   cloudwatch  a backlog to CloudWatch Logs, Docker's awslogs driver beside it, and a dead endpoint
 # Every part is printed and left in target/bench as soon as it is done; summary.md and summary.json
 # there hold all parts of the run and what became of the limits. By the environment:
 #   BENCH_PARTS          which of those and micro, with blanks between; all by default
 #   BENCH_ROUNDS         rounds of each, of which the medians are shown (3)
-#   BENCH_LINES          lines of backlog, transports, burst and scaling (1000000)
+#   BENCH_LINES          lines of backlog, transports, burst, scaling and cloudwatch (1000000)
 #   BENCH_LIVE_SECONDS   live: seconds of each measurement (30)
 #   BENCH_BUSY           scaling: the most containers that print at once (500)
 #   BENCH_RATE           outage: lines per second (5000)
 #   BENCH_AWAY           outage: seconds for which the receiver is away (10)
 #   BENCH_AFTER          outage: seconds of load after its return (30)
 #   BENCH_CONTAINERS     idle: containers (1000), about 0.3 s and 15 MiB each
-#   BENCH_IDLE_SECONDS   idle: seconds of each measurement (60)
+#   BENCH_IDLE_SECONDS   idle: seconds of each measurement (60); cloudwatch: of the dead endpoint
 #   BENCH_FLOOD_SECONDS  flood: seconds of each measurement (30), up to 50 MB of log each
 #   AGENT_BINARY         what to measure; by default it is built
 #   RECEIVERS            where rsyslog and syslog-ng are (target/receivers); what is missing or old
@@ -49,7 +50,7 @@ size --flood-seconds "${BENCH_FLOOD_SECONDS:-}"
 
 micro=
 parts=()
-all="micro backlog transports live burst outage scaling idle flood"
+all="micro backlog transports live burst outage scaling idle flood cloudwatch"
 for part in ${BENCH_PARTS:-$all}; do
     case " $all " in
         *" $part "*) ;;

@@ -2,14 +2,12 @@
 //! measures.
 
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::sink::{DIGITS, MARKER};
 
 /// Digits of the time at which a line was printed, in microseconds of the bench.
 pub(crate) const STAMP_DIGITS: usize = 12;
-/// A line that is younger is not of a backlog.
-const FRESH_US: u64 = 100_000;
 const PER_MILLI: f64 = 1e3;
 const PER_SECOND: f64 = 1e6;
 
@@ -64,11 +62,18 @@ pub(crate) fn first_after(arrivals: &[Arrival], returned: u64) -> Option<f64> {
     Some(seconds(first - returned))
 }
 
-/// After how many seconds from `returned` a fresh line of each of the `containers` had come.
-pub(crate) fn caught_up(arrivals: &[Arrival], containers: usize, returned: u64) -> Option<f64> {
+/// After how many seconds from `returned` a line of each of the `containers` had come that was
+/// younger than `fresh`.
+pub(crate) fn caught_up(
+    arrivals: &[Arrival],
+    containers: usize,
+    returned: u64,
+    fresh: Duration,
+) -> Option<f64> {
+    let youth = u64::try_from(fresh.as_micros()).unwrap();
     let mut fresh: Vec<Option<u64>> = vec![None; containers];
     for Arrival { container, printed, at } in arrivals.iter().copied() {
-        if at >= returned && at.saturating_sub(printed) < FRESH_US {
+        if at >= returned && at.saturating_sub(printed) < youth {
             fresh[container] = Some(fresh[container].map_or(at, |before| before.min(at)));
         }
     }

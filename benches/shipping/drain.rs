@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio_rustls::rustls::SupportedCipherSuite;
 
 use super::Bench;
+use super::calls::Calls;
 use super::containers::{Container, JSON_FILE};
 use super::process;
 use super::shippers::{Order, Running, Shipper};
@@ -44,18 +45,26 @@ pub(crate) struct Figures {
     pub(crate) repeated: f64,
     /// Bytes that came.
     pub(crate) bytes: u64,
+    /// The calls that put them, where calls do.
+    pub(crate) calls: Option<Calls>,
     /// The cipher suite of TLS.
     pub(crate) suite: Option<SupportedCipherSuite>,
+}
+
+impl Backlog {
+    /// What a container prints, once the last line is in its log.
+    pub(crate) fn of(container: Container, lines: u64) -> Self {
+        container.wait_until_printed(lines);
+        let logs = [container.log_path()];
+        Self { logs, lines, _container: container }
+    }
 }
 
 impl Bench {
     /// A container with so many lines, all printed.
     pub(crate) fn backlog_of(&self, lines: u64, line_bytes: usize) -> Backlog {
         eprintln!(">> printing {lines} lines of {line_bytes} bytes into a container's log");
-        let container = Container::print(&self.image, JSON_FILE, lines, line_bytes);
-        container.wait_until_printed(lines);
-        let logs = [container.log_path()];
-        Backlog { logs, lines, _container: container }
+        Backlog::of(Container::print(&self.image, JSON_FILE, lines, line_bytes), lines)
     }
 
     /// A shipper that knows nothing yet ships all that waits.
@@ -103,6 +112,7 @@ impl Bench {
             lost: figure(lost),
             repeated: figure(tally.repeated),
             bytes: tally.bytes,
+            calls: Calls::of(&sink.calls(), started),
             suite: sink.suite(),
         }
     }

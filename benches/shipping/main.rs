@@ -1,7 +1,7 @@
-//! The end-to-end benches against real containers and a syslog receiver of their own, with the
-//! syslog daemons of Debian and Docker's own driver beside downspout. The parts are listed in
-//! `parts`, and each is described in its file. Reads what it costs from /proc. Never sends anything
-//! off this machine.
+//! The end-to-end benches against real containers and receivers of their own, with the syslog
+//! daemons of Debian and Docker's own drivers beside downspout. The parts are listed in `parts`, and
+//! each is described in its file. Reads what it costs from /proc. Never sends anything off this
+//! machine.
 //!
 //! `cargo bench --bench shipping -- [--part PART]… [--only NAME]…` and the sizes in `options`,
 //! with `AGENT_BINARY`, `BUSYBOX_IMAGE` and `RECEIVERS` set, as `make bench` does; or
@@ -21,7 +21,9 @@
     reason = "a bench fails by panicking, prints, and runs on plain threads and the real clock"
 )]
 
+mod access_log;
 mod arrivals;
+mod calls;
 mod cipher;
 mod clean_up;
 mod containers;

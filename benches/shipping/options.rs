@@ -8,7 +8,7 @@ use super::parts::PARTS;
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) rounds: usize,
-    /// Of backlog, transports, burst and scaling.
+    /// Of backlog, transports, burst, scaling and cloudwatch.
     pub(crate) lines: u64,
     /// Of live.
     pub(crate) live_s: u64,
@@ -22,7 +22,8 @@ pub(crate) struct Options {
     pub(crate) reset: bool,
     /// Of idle.
     pub(crate) containers: usize,
-    pub(crate) idle_s: u64,
+    /// Of idle: each measurement; of cloudwatch: how long the endpoint is dead.
+    pub(crate) seconds: u64,
     /// Of the flood.
     pub(crate) flood_s: u64,
     /// Draw the last backlog into this file, and measure nothing.
@@ -44,7 +45,7 @@ impl Options {
             after_s: 30,
             reset: false,
             containers: 1_000,
-            idle_s: 60,
+            seconds: 60,
             flood_s: 30,
             plot: None,
             only: Vec::new(),
@@ -81,7 +82,7 @@ impl Options {
             "--away" => self.away_s = number(),
             "--after" => self.after_s = number(),
             "--containers" => self.containers = count(),
-            "--seconds" => self.idle_s = number(),
+            "--seconds" => self.seconds = number(),
             "--flood-seconds" => self.flood_s = number(),
             "--plot" => self.plot = Some(value.into()),
             "--only" => self.only.push(value),

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod burst;
+mod cloudwatch;
 mod flood;
 mod idle;
 mod live;
@@ -19,7 +20,7 @@ use super::wire::Wire;
 pub(crate) type Run = fn(&Bench) -> Vec<Table>;
 
 /// What `--part` chooses from, in the order in which they run.
-pub(crate) const PARTS: [(&str, Run); 8] = [
+pub(crate) const PARTS: [(&str, Run); 9] = [
     ("backlog", Bench::backlog),
     ("transports", Bench::transports),
     ("live", Bench::live),
@@ -28,6 +29,7 @@ pub(crate) const PARTS: [(&str, Run); 8] = [
     ("scaling", Bench::scaling),
     ("idle", Bench::idle),
     ("flood", Bench::flood),
+    ("cloudwatch", Bench::cloudwatch),
 ];
 
 /// What is measured in a row.

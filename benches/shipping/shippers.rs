@@ -84,7 +84,14 @@ impl Shipper {
             (Self::SyslogNg, Wire::Tcp) => "network(), TCP with line feeds",
             (Self::SyslogNg, Wire::Tls) => "network(), TLS with line feeds",
             (Self::SyslogNg, Wire::UnixStream) => "unix-stream(), with line feeds",
-            (Self::Rsyslog, Wire::UnixStream) | (Self::SyslogNg, Wire::Relp) => "cannot",
+            (Self::Downspout | Self::DownspoutApi, Wire::CloudWatch { gzip: true }) => {
+                "PutLogEvents, compressed"
+            }
+            (Self::Downspout | Self::DownspoutApi, Wire::CloudWatch { gzip: false }) => {
+                "PutLogEvents, not compressed"
+            }
+            (Self::Rsyslog, Wire::UnixStream | Wire::CloudWatch { .. })
+            | (Self::SyslogNg, Wire::Relp | Wire::CloudWatch { .. }) => "cannot",
         };
         format!("{reads} to {writes}")
     }
@@ -120,6 +127,7 @@ impl Shipper {
         if self.is_downspout() {
             command
                 .arg(order.to.route())
+                .envs(order.to.environment().iter().copied())
                 .env("DOWNSPOUT_STATE_DIR", folder.join("state"))
                 .env("DOWNSPOUT_BACKLOG", order.backlog.to_string())
                 .env("DOWNSPOUT_HTTP", "off")

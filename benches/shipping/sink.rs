@@ -1,6 +1,8 @@
-//! A syslog receiver that only counts, over each transport; over TCP it can go away and come back.
-//! Understands both framings. Never writes to its senders but what TLS and RELP ask for.
+//! A receiver that only counts: of syslog, over each transport and in both framings, and of calls to
+//! CloudWatch Logs. Over TCP it can go away and come back. Never writes to its senders but what their
+//! protocol asks for.
 
+mod cloudwatch;
 mod receive;
 mod relp;
 mod tls;
@@ -10,6 +12,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -17,8 +20,10 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio_rustls::rustls::{ServerConfig, SupportedCipherSuite};
 
+use super::calls::Call;
 use super::tally::Tally;
 use super::wire::{Address, Wire};
+use cloudwatch::Put;
 use receive::receive;
 
 /// What stands before the number of a line, which has `DIGITS` digits.
@@ -32,6 +37,9 @@ const WAITING: i32 = 128;
 struct Shared {
     tally: Mutex<Tally>,
     changed: Condvar,
+    /// Calls that have to be counted, and those that were.
+    puts: Sender<Put>,
+    calls: Mutex<Vec<Call>>,
     /// What the last TLS connection agreed on.
     suite: OnceLock<SupportedCipherSuite>,
 }
@@ -64,7 +72,12 @@ impl Sink {
     /// Listens for what `tally` counts; certificate and unix socket are in `folder`.
     pub(crate) fn listen_on(wire: Wire, folder: &Path, tally: Tally) -> Self {
         let (tally, changed, suite) = (Mutex::new(tally), Condvar::new(), OnceLock::new());
-        let shared = Arc::new(Shared { tally, changed, suite });
+        let calls = Mutex::default();
+        let (puts, waiting) = mpsc::channel();
+        let shared = Arc::new(Shared { tally, changed, puts, calls, suite });
+        if matches!(wire, Wire::CloudWatch { .. }) {
+            cloudwatch::start_count(waiting, Arc::downgrade(&shared));
+        }
         if wire == Wire::UnixStream {
             let address = Address::new(wire, 0, folder);
             drop(fs::remove_file(address.socket()));
@@ -161,6 +174,11 @@ impl Sink {
         }
     }
 
+    /// The calls that have arrived and were counted by now.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.shared.calls.lock().unwrap().clone()
+    }
+
     /// What has arrived by now.
     pub(crate) fn tally(&self) -> Tally {
         lock(&self.shared).clone()
@@ -180,10 +198,11 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Tally> {
 }
 
 fn serve(mut connection: TcpStream, wire: Wire, tls: Option<Arc<ServerConfig>>, shared: &Shared) {
-    // Answers of RELP are small, and the sender waits for them.
+    // Answers are small, and the sender waits for them.
     connection.set_nodelay(true).unwrap();
     match (wire, tls) {
         (Wire::Relp, _) => relp::receive(&mut connection, shared),
+        (Wire::CloudWatch { .. }, _) => cloudwatch::receive(&connection, shared),
         (_, Some(server)) => tls::receive(connection, server, shared),
         _ => receive(&mut connection, shared),
     }

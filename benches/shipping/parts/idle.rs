@@ -76,7 +76,7 @@ struct Spent {
 impl Bench {
     pub(crate) fn idle(&self) -> Vec<Table> {
         let mut host = self.fill();
-        let (containers, time, talkers) = (host.containers, self.options.idle_s, host.talkers());
+        let (containers, time, talkers) = (host.containers, self.options.seconds, host.talkers());
         let tables = [
             Table::new(
                 "Start: many containers",
@@ -141,7 +141,7 @@ impl Bench {
     fn watch(&self, shipper: Shipper, host: &mut Host) -> [Round; 3] {
         let (containers, talkers) = (host.containers, host.talkers());
         // Those that read files begin at the first line, and so does downspout.
-        let turns = host.feed.printed() / talkers + self.options.idle_s + 2;
+        let turns = host.feed.printed() / talkers + self.options.seconds + 2;
         let sink = Sink::listen(turns * containers as u64, containers);
         let logs = host.fleet.log_paths();
         let order = Order { logs: &logs, backlog: true, outage: false, to: sink.address() };
@@ -201,7 +201,7 @@ impl Bench {
     }
 
     fn idle_time(&self) -> Duration {
-        Duration::from_secs(self.options.idle_s)
+        Duration::from_secs(self.options.seconds)
     }
 
     /// Of a core, while it was idle.

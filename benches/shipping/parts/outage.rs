@@ -20,6 +20,8 @@ const BEFORE: Duration = Duration::from_secs(5);
 /// Nothing new for this long means that nothing more will come: the shippers' own pauses between
 /// two attempts are shorter.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A line that is younger is not of a backlog.
+const FRESH: Duration = Duration::from_millis(100);
 /// Time for late repetitions.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -96,7 +98,7 @@ impl Bench {
             Some(figure(tally.repeated)),
             Some(figure(tally.reordered)),
             arrivals::first_after(&tally.arrivals, returned),
-            arrivals::caught_up(&tally.arrivals, CONTAINERS, returned),
+            arrivals::caught_up(&tally.arrivals, CONTAINERS, returned, FRESH),
             process::cpu_since(pid, cpu),
             dockerd,
             process::peak_mib(pid),

@@ -58,7 +58,9 @@ fn rsyslog(order: &Order<'_>, folder: &Path) -> String {
                  template=\"RSYSLOG_SyslogProtocol23Format\"{queue})"
             ),
         ),
-        Wire::Tcp | Wire::UnixStream => (String::new(), format!("{forward})")),
+        Wire::Tcp | Wire::UnixStream | Wire::CloudWatch { .. } => {
+            (String::new(), format!("{forward})"))
+        }
     };
     let folder = folder.display();
     format!(
@@ -83,7 +85,7 @@ fn syslog_ng(order: &Order<'_>) -> String {
             to.authority().display()
         ),
         Wire::UnixStream => format!("unix-stream(\"{}\"", to.socket().display()),
-        Wire::Tcp | Wire::Relp => network("\"tcp\""),
+        Wire::Tcp | Wire::Relp | Wire::CloudWatch { .. } => network("\"tcp\""),
     };
     format!(
         "@version: current\n\
