@@ -23,7 +23,7 @@ FROM scratch
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="downspout" \
-      org.opencontainers.image.description="Ships the logs of all containers of a Docker host to syslog, losing nothing that Docker still has" \
+      org.opencontainers.image.description="Ships the logs of all containers of a Docker host to syslog or CloudWatch Logs, losing nothing that Docker still has" \
       org.opencontainers.image.source="https://github.com/downspout/downspout" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
