@@ -2,14 +2,16 @@
 
 mod check;
 mod positions;
+mod service;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::admin::{Admin, AdminError};
-use crate::config::{Config, SourceChoice};
+use crate::admin::{Admin, Pages};
+use crate::config::{Config, Plan, Share, SourceChoice};
 use crate::deliver::store::{StoreDelivery, StoreParts};
 use crate::deliver::{Delivery, Parts};
 use crate::lane::Lanes;
@@ -72,52 +74,29 @@ pub async fn run(config: Config) -> Result<Ended, Vec<Problem>> {
 }
 
 impl App {
-    async fn start(config: Config) -> Result<Self, Vec<Problem>> {
+    async fn start(mut config: Config) -> Result<Self, Vec<Problem>> {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "downspout starts");
         tracing::info!(plan = %config.plan, "memory");
         let metrics = config.metrics.clone();
-        let stop = Stop::new();
-        let destinations = Tasks::new(metrics.tasks().clone());
-        let sources = Tasks::new(metrics.tasks().clone());
-        let beside = Tasks::new(metrics.tasks().clone());
-        let mut positions = match &config.source {
-            SourceChoice::Docker(_) => {
-                Positions::open(config.state_dir.as_deref()).map_err(|problem| vec![problem])?
-            }
-            SourceChoice::Replay(..) => Positions::default(),
-        };
+        let mut app = Self::new(&config)?;
+        // What can refuse the start comes before anything runs.
         let admin = match config.http {
-            Some(address) => Some(
-                Admin::bind(address, metrics.clone()).await.map_err(|error| unusable(&error))?,
-            ),
+            Some(address) => Some(app.listen(address, &mut config).await?),
             None => None,
         };
+        show_plan(&metrics, &config.plan);
         let started = Timestamp::now();
-        let (mut lanes, mut intakes) = (Vec::new(), Vec::new());
-        let run = Run { backoff_max: config.backoff_max, metrics: &metrics, stop: &stop };
-        for (route, share) in config.routes.into_iter().zip(&config.plan.destinations) {
-            tracing::info!(destination = %route.name, "route");
-            let name = route.name.clone();
-            let waiting = Lanes::new(
-                usize::try_from(share.lanes).unwrap_or(usize::MAX),
-                positions.of(&name, started),
-                metrics.destination(&name),
-            );
-            intakes.push(Intake::new(waiting.clone(), route.multiline.clone()));
-            deliver(&destinations, route, waiting.clone(), &run);
-            positions.watch(name, waiting.clone());
-            lanes.push(waiting);
-        }
-        positions.keep(&metrics);
+        let intakes = app.open(std::mem::take(&mut config.routes), &config, started);
+        app.positions.keep(&metrics);
         // Every series is there by now.
         if let Some(admin) = admin {
             tracing::info!(address = %admin.address(), "listening for health checks and scrapes");
-            beside.spawn("admin", admin.serve(beside.clone(), stop.clone()));
+            app.beside.spawn("admin", admin.serve(app.beside.clone(), app.stop.clone()));
         }
         let feed = Feed {
             intakes: intakes.into(),
-            tasks: sources.clone(),
-            stop: stop.clone(),
+            tasks: app.sources.clone(),
+            stop: app.stop.clone(),
             started,
             metrics: metrics.source().clone(),
             max_line_bytes: config.max_line_bytes,
@@ -128,9 +107,70 @@ impl App {
                 Box::new(Replay::new(input, host).map_err(|problem| vec![problem])?)
             }
         };
-        sources.spawn("source", source.run(feed));
-        let shutdown_timeout = config.shutdown_timeout;
-        Ok(Self { stop, sources, destinations, beside, lanes, positions, shutdown_timeout })
+        app.sources.spawn("source", source.run(feed));
+        app.beside.spawn("service", service::tell(app.stop.clone()));
+        Ok(app)
+    }
+
+    /// Nothing runs yet.
+    fn new(config: &Config) -> Result<Self, Vec<Problem>> {
+        let positions = match &config.source {
+            SourceChoice::Docker(_) => {
+                Positions::open(config.state_dir.as_deref()).map_err(|problem| vec![problem])?
+            }
+            SourceChoice::Replay(..) => Positions::default(),
+        };
+        let tasks = || Tasks::new(config.metrics.tasks().clone());
+        Ok(Self {
+            stop: Stop::new(),
+            sources: tasks(),
+            destinations: tasks(),
+            beside: tasks(),
+            lanes: Vec::new(),
+            positions,
+            shutdown_timeout: config.shutdown_timeout,
+        })
+    }
+
+    async fn listen(
+        &self,
+        address: SocketAddr,
+        config: &mut Config,
+    ) -> Result<Admin, Vec<Problem>> {
+        let pages = Pages {
+            metrics: config.metrics.clone(),
+            stop: self.stop.clone(),
+            sources: self.sources.clone(),
+            deliveries: self.destinations.clone(),
+            token: config.metrics_token.take(),
+        };
+        let bound = Admin::bind(address, pages, config.metrics.http().clone()).await;
+        bound.map_err(|error| vec![Problem::new(error.to_string())])
+    }
+
+    /// Starts the destinations; returns the ways into them.
+    fn open(&mut self, routes: Vec<Route>, config: &Config, started: Timestamp) -> Vec<Intake> {
+        let metrics = &config.metrics;
+        let run = Run { backoff_max: config.backoff_max, metrics, stop: &self.stop };
+        let mut intakes = Vec::new();
+        for (route, share) in routes.into_iter().zip(&config.plan.destinations) {
+            tracing::info!(destination = %route.name, "route");
+            let name = route.name.clone();
+            let counters = metrics.destination(&name);
+            counters.required.set(i64::from(route.required));
+            let waiting = Lanes::new(
+                usize::try_from(share.lanes).unwrap_or(usize::MAX),
+                self.positions.of(&name, started),
+                counters,
+            );
+            let shown = waiting.clone();
+            metrics.before_rendering(move || shown.look());
+            intakes.push(Intake::new(waiting.clone(), route.multiline.clone()));
+            deliver(&self.destinations, route, waiting.clone(), &run);
+            self.positions.watch(name, waiting.clone());
+            self.lanes.push(waiting);
+        }
+        intakes
     }
 
     /// Waits for the end of the sources or for a signal, then stops the stages in the order in
@@ -210,8 +250,16 @@ struct Run<'a> {
     stop: &'a Stop,
 }
 
-fn unusable(error: &AdminError) -> Vec<Problem> {
-    vec![Problem::new(error.to_string())]
+fn show_plan(metrics: &Metrics, plan: &Plan) {
+    let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let memory = metrics.memory();
+    memory.limit.set(signed(plan.limit));
+    memory.fixed.set(signed(plan.fixed));
+    for Share { name, lanes, window, replay, batch } in &plan.destinations {
+        let parts =
+            [("lanes", *lanes), ("window", *window), ("replay", *replay), ("batch", *batch)];
+        memory.plan(name, parts);
+    }
 }
 
 /// SIGTERM and SIGINT.

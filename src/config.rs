@@ -86,6 +86,8 @@ pub struct Config {
     pub backoff_max: Duration,
     /// Where health checks and metrics are served; `None` for not at all.
     pub http: Option<SocketAddr>,
+    /// What `/metrics` asks for as a bearer token; `None` for nothing.
+    pub metrics_token: Option<String>,
     /// Level of our own log.
     pub log_level: Level,
 }
@@ -205,6 +207,7 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
         shutdown_timeout: draft.shutdown_timeout,
         backoff_max: draft.backoff_max,
         http: draft.http,
+        metrics_token: draft.metrics_token,
         log_level: draft.log_level.unwrap_or(Level::INFO),
     })
 }

@@ -126,6 +126,7 @@ impl Delivery {
             }
         }
         self.metrics.up.set(0);
+        self.metrics.window_bytes.set(0);
     }
 
     /// The time is over. What is in a log is read again after the next start; the rest is lost.
@@ -134,13 +135,12 @@ impl Delivery {
         let lost = waiting.0 + unsent.0;
         if lost > 0 {
             self.metrics.dropped(DropReason::Shutdown, lost, waiting.1 + unsent.1);
-            self.metrics.lines_in_flight.sub(i64::try_from(lost).unwrap_or(i64::MAX));
             tracing::warn!(
                 destination = %self.name, lines = lost,
                 "stopped before all was acknowledged; these lines are in no log and are lost"
             );
         }
-        let lines = self.metrics.lines_in_flight.get();
+        let lines = self.metrics.lines_in_flight();
         if lines > 0 {
             tracing::warn!(
                 destination = %self.name, lines,
@@ -156,8 +156,15 @@ impl Delivery {
             let Err(fault) = self.serve(unread).await else { return };
             unread = self.broken(&fault);
             // Also after a healthy link: a peer that accepts and resets must not make a hot loop.
-            tokio::time::sleep(self.backoff.next_delay()).await;
+            let delay = self.backoff.next_delay();
+            self.pause(delay).await;
         }
+    }
+
+    async fn pause(&mut self, delay: Duration) {
+        self.metrics.backoff.set(delay.as_secs_f64());
+        tokio::time::sleep(delay).await;
+        self.metrics.backoff.set(0.0);
     }
 
     /// Tries until there is a link.
@@ -169,10 +176,10 @@ impl Delivery {
                     return;
                 }
                 Err(fault) => {
-                    self.metrics.faults.inc();
+                    self.metrics.fault(fault.kind());
                     let delay = self.backoff.next_delay();
                     self.attempt_failed(&fault, delay);
-                    tokio::time::sleep(delay).await;
+                    self.pause(delay).await;
                 }
             }
         }
@@ -185,6 +192,7 @@ impl Delivery {
         while !ended || self.window.outstanding() > 0 {
             let reported = self.window.reported();
             let outstanding = self.window.outstanding();
+            self.metrics.window_bytes.set(i64::try_from(outstanding).unwrap_or(i64::MAX));
             tokio::select! {
                 biased;
                 acknowledged = self.output.acknowledged(reported) => self.settle(acknowledged?),
@@ -299,7 +307,7 @@ impl Delivery {
     /// A link ended: counts it, says so, and returns how much of what was acknowledged on it is
     /// in doubt.
     fn broken(&mut self, fault: &Fault) -> u64 {
-        self.metrics.faults.inc();
+        self.metrics.fault(fault.kind());
         self.metrics.up.set(0);
         self.metrics.stalled.set(0);
         // What the transport had acknowledged before it broke is settled first.

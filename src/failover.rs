@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep};
 
-use crate::metrics::OutputMetrics;
+use crate::metrics::{FaultKind, OutputMetrics};
 use crate::options::{OptionSpec, Options};
 use crate::output::{BoxFuture, Driver, Fault, Frames, Open, OpenLink, Output, Target};
 use failback::Failback;
@@ -177,7 +177,8 @@ fn all_failed(peers: &[Peer], mut failed: Vec<(usize, Fault)>) -> Fault {
             if why.contains(name) { why } else { format!("{name}: {why}") }
         })
         .collect();
-    Fault::retry(format!("none of {} addresses answers: {}", peers.len(), each.join("; ")))
+    let kind = failed.first().map_or(FaultKind::Other, |(_, fault)| fault.kind());
+    Fault::of(kind, format!("none of {} addresses answers: {}", peers.len(), each.join("; ")))
 }
 
 impl Failover {

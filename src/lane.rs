@@ -206,7 +206,9 @@ impl Lanes {
     /// were picked and are not counted as delivered are the caller's to let go. False if the log
     /// cannot be read again; then nothing was done.
     pub fn rewind(&self, settled: &Settled, to: Cursor, sent: u64) -> bool {
-        lock(&self.state).rewind(settled.lane(), to, sent)
+        let returned = lock(&self.state).rewind(settled.lane(), to, sent);
+        self.metrics.lines_replayed.inc_by(returned.unwrap_or(0));
+        returned.is_some()
     }
 
     /// Lets go of what waits and is in no log: the agent ends. Returns lines and bytes.
@@ -222,6 +224,21 @@ impl Lanes {
         dropped.fold((0, 0), |(lines, bytes), chunk| {
             (lines + chunk.lines().len() as u64, bytes + chunk.text_bytes() as u64)
         })
+    }
+
+    /// Shows how full the lanes are, and how late their lines.
+    pub fn look(&self) {
+        let now = Timestamp::now();
+        let state = lock(&self.state);
+        let behind = state.slots.values().filter(|slot| slot.open).map(|slot| slot.behind(now));
+        let behind = behind.max().unwrap_or(0);
+        let oldest = state.known.values().filter_map(|settled| settled.oldest()).min();
+        let used = state.queued_bytes + state.held_bytes;
+        drop(state);
+        let late = oldest.map_or(0, |oldest| now.nanos() - oldest.nanos());
+        self.metrics.source_lag.set(seconds(behind));
+        self.metrics.delivery_lag.set(seconds(late));
+        self.metrics.lane_bytes.set(i64::try_from(used).unwrap_or(i64::MAX));
     }
 
     /// Bytes that wait in all lanes.
@@ -254,6 +271,12 @@ impl Lanes {
     fn shared_bytes(&self) -> usize {
         self.budget_bytes - self.budget_bytes / 4
     }
+}
+
+// A clock that went back is no lead.
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds are shown as seconds")]
+fn seconds(nanos: i64) -> f64 {
+    nanos.max(0) as f64 / 1e9
 }
 
 // A panic while the lock is held leaves plain counts and queues behind: still usable.

@@ -1,89 +1,58 @@
 //! Counters: registered once, handed out as handles, rendered as text. Never looked up by label
 //! on the path of a line, never kept in step by hand where the object can be asked.
 
+mod agent;
+mod delays;
+mod destination;
 mod drop_reason;
+mod fault_kind;
+mod source;
 mod store;
 
-use prometheus::core::Collector;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+pub use agent::{CheckpointMetrics, HttpMetrics, MemoryMetrics, TaskMetrics};
+pub use delays::Delays;
+pub use destination::DestinationMetrics;
 pub use drop_reason::DropReason;
-use store::StoreFamilies;
+pub use fault_kind::FaultKind;
+pub use source::SourceMetrics;
 pub use store::StoreMetrics;
 
+use agent::ProcessMetrics;
+use delays::DelayFamily;
+use destination::DestinationFamilies;
+use store::StoreFamilies;
+
 /// All families of the agent.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
-    lines_read: IntCounterVec,
-    bytes_read: IntCounterVec,
-    lines_delivered: IntCounterVec,
-    bytes_delivered: IntCounterVec,
-    lines_dropped: IntCounterVec,
-    bytes_dropped: IntCounterVec,
-    lines_in_flight: IntGaugeVec,
-    lines_resent: IntCounterVec,
-    lines_truncated: IntCounterVec,
-    gaps: IntCounterVec,
-    bytes_doubtful: IntCounterVec,
+    destinations: DestinationFamilies,
+    served: Arc<Mutex<BTreeMap<String, DestinationMetrics>>>,
     connections: IntCounterVec,
     switches: IntCounterVec,
     uncounted: IntCounter,
-    faults: IntCounterVec,
     suspected: IntCounterVec,
-    up: IntGaugeVec,
-    stalled: IntGaugeVec,
+    certificate_expiry: IntGaugeVec,
     store: StoreFamilies,
     source: SourceMetrics,
     checkpoint: CheckpointMetrics,
     tasks: TaskMetrics,
+    http: HttpMetrics,
+    memory: MemoryMetrics,
+    process: ProcessMetrics,
+    looks: Arc<Mutex<Vec<Look>>>,
 }
 
-/// The counters of one destination. `read = delivered + dropped + in_flight` holds for lines.
-#[derive(Debug, Clone)]
-pub struct DestinationMetrics {
-    /// Lines taken into the destination's lanes.
-    pub lines_read: IntCounter,
-    /// Their text in bytes.
-    pub bytes_read: IntCounter,
-    /// Lines the peer has acknowledged.
-    pub lines_delivered: IntCounter,
-    /// Frames the peer has acknowledged, in bytes.
-    pub bytes_delivered: IntCounter,
-    /// Lines between reading and acknowledgement.
-    pub lines_in_flight: IntGauge,
-    /// Lines sent again after a link broke.
-    pub lines_resent: IntCounter,
-    /// Lines cut to a datagram's limit.
-    pub lines_truncated: IntCounter,
-    /// Bytes acknowledged by a peer that broke, which its process may not have read and which
-    /// were not kept for a replay: an estimate from above of what was lost.
-    pub bytes_doubtful: IntCounter,
-    /// Links that broke and attempts that failed.
-    pub faults: IntCounter,
-    /// 1 while connected.
-    pub up: IntGauge,
-    /// 1 while connected and nothing was acknowledged for a while although something waits.
-    pub stalled: IntGauge,
-    /// Times that a log had lost lines before they could be read; each is announced in its stream.
-    pub gaps: IntCounter,
-    dropped: [(IntCounter, IntCounter); DropReason::ALL.len()],
-}
-
-impl DestinationMetrics {
-    /// Counts lines and bytes that will not be delivered.
-    pub fn dropped(&self, reason: DropReason, lines: u64, bytes: u64) {
-        let counters = DropReason::ALL.iter().zip(&self.dropped).find(|(each, _)| **each == reason);
-        let Some((_, (line_counter, byte_counter))) = counters else { return };
-        line_counter.inc_by(lines);
-        byte_counter.inc_by(bytes);
-    }
-
-    /// Lines dropped for all reasons together.
-    pub fn lines_dropped(&self) -> u64 {
-        self.dropped.iter().map(|(lines, _)| lines.get()).sum()
-    }
-}
+/// Asks an object before it is shown.
+type Look = Box<dyn Fn() + Send + Sync>;
 
 /// The counters an output moves itself.
 #[derive(Debug, Clone)]
@@ -94,6 +63,10 @@ pub struct OutputMetrics {
     pub switches: IntCounter,
     /// Frames handed to the kernel that probably arrived nowhere (an ICMP error came back).
     pub suspected: IntCounter,
+    /// When the certificate expires that the peer has shown last, in seconds since 1970.
+    pub peer_expiry: IntGauge,
+    /// When the certificate expires that the peer was shown last, in seconds since 1970.
+    pub own_expiry: IntGauge,
     uncounted: IntCounter,
 }
 
@@ -104,59 +77,6 @@ impl OutputMetrics {
     pub fn uncounted(&self) -> Self {
         Self { connections: self.uncounted.clone(), ..self.clone() }
     }
-}
-
-/// The counters of the sources.
-#[derive(Debug, Clone)]
-pub struct SourceMetrics {
-    /// Containers being followed, once per destination.
-    pub followers: IntGauge,
-    /// Of these, those that are read from the containers' log files.
-    pub files_followed: IntGauge,
-    /// Log files opened.
-    pub files_opened: IntCounter,
-    /// Log files that are there and could not be read: the engine was asked instead.
-    pub files_refused: IntCounter,
-    /// Log streams opened.
-    pub streams_opened: IntCounter,
-    /// Log streams that ended although the container went on.
-    pub streams_cut: IntCounter,
-    /// Log streams that had stalled without an error and were opened again.
-    pub streams_stalled: IntCounter,
-    /// Logs read again from further back, for a peer that had not read what it acknowledged.
-    pub logs_rewound: IntCounter,
-    /// Pieces received again after a cut or a rotation and skipped.
-    pub pieces_repeated: IntCounter,
-    /// Records of several lines that were given out because a further line had no room in them.
-    pub records_cut: IntCounter,
-    /// Lines longer than the limit, shipped in parts.
-    pub lines_split: IntCounter,
-    /// Bytes of a log stream that could not be understood and were skipped.
-    pub bytes_garbled: IntCounter,
-    /// Containers that were gone before their log could be opened.
-    pub containers_missed: IntCounter,
-    /// 1 while there is something to read from: the engine answers, the input is open.
-    pub source_up: IntGauge,
-}
-
-/// The counters of the checkpoint.
-#[derive(Debug, Clone)]
-pub struct CheckpointMetrics {
-    /// Checkpoints written.
-    pub saves: IntCounter,
-    /// Checkpoints that could not be written.
-    pub errors: IntCounter,
-    /// When the positions of the last one written were taken, in seconds since 1970; 0 before.
-    pub saved_timestamp: IntGauge,
-}
-
-/// The counters of the task set.
-#[derive(Debug, Clone)]
-pub struct TaskMetrics {
-    /// Tasks alive.
-    pub alive: IntGauge,
-    /// Tasks that panicked.
-    pub panics: IntCounter,
 }
 
 impl Metrics {
@@ -172,18 +92,16 @@ impl Metrics {
 
     fn try_new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let make = Make { registry };
+        let expiry = Make::opts(
+            "certificate_expiry_timestamp_seconds",
+            "Unix time at which a certificate expires; 0 while none was seen",
+        );
+        let build = Make::opts("build_info", "What this binary is; always 1");
+        let build = make.add(IntGaugeVec::new(build, &["version", "revision", "features"])?)?;
+        build.with_label_values(&BUILD).set(1);
         Ok(Self {
-            lines_read: make.counters("lines_read_total", "Lines taken into the lanes", &[])?,
-            bytes_read: make.counters("bytes_read_total", "Text of the lines read", &[])?,
-            lines_delivered: make.counters("lines_delivered_total", "Lines acknowledged", &[])?,
-            bytes_delivered: make.counters("bytes_delivered_total", "Frames acknowledged", &[])?,
-            lines_dropped: make.counters("lines_dropped_total", "Lines given up", &["reason"])?,
-            bytes_dropped: make.counters("bytes_dropped_total", "Text given up", &["reason"])?,
-            lines_in_flight: make.gauges("lines_in_flight", "Lines read and not settled")?,
-            lines_resent: make.counters("lines_resent_total", "Lines sent again", &[])?,
-            lines_truncated: make.counters("lines_truncated_total", "Lines cut to a limit", &[])?,
-            gaps: make.counters("gaps_total", "Logs that had lost lines unread", &[])?,
-            bytes_doubtful: make.counters("bytes_doubtful_total", "Bytes perhaps unread", &[])?,
+            destinations: DestinationFamilies::new(&make)?,
+            served: Arc::default(),
             connections: make.counters("connections_total", "Links made", &[])?,
             switches: make.counters(
                 "destination_switches_total",
@@ -192,81 +110,44 @@ impl Metrics {
             )?,
             // Not registered: nobody sees it.
             uncounted: IntCounter::new("uncounted", "Links of outputs behind another")?,
-            faults: make.counters("faults_total", "Broken links and failed attempts", &[])?,
             suspected: make.counters(
                 "lines_suspected_lost_total",
                 "Frames refused by ICMP",
                 &[],
             )?,
-            up: make.gauges("destination_up", "1 while connected")?,
-            stalled: make.gauges("destination_stalled", "1 while nothing is acknowledged")?,
+            certificate_expiry: make.add(IntGaugeVec::new(expiry, &["destination", "whose"])?)?,
             store: StoreFamilies::new(&make)?,
-            source: SourceMetrics {
-                followers: make.gauge("followers", "Logs being followed")?,
-                files_followed: make.gauge("log_files_followed", "Logs read from files")?,
-                files_opened: make.counter("log_files_opened_total", "Log files opened")?,
-                files_refused: make
-                    .counter("log_files_refused_total", "Log files that could not be read")?,
-                streams_opened: make.counter("log_streams_opened_total", "Log streams opened")?,
-                streams_cut: make.counter("log_streams_cut_total", "Log streams cut")?,
-                streams_stalled: make
-                    .counter("log_streams_stalled_total", "Log streams stalled")?,
-                logs_rewound: make.counter("logs_rewound_total", "Logs read again")?,
-                pieces_repeated: make.counter("pieces_repeated_total", "Pieces sent twice")?,
-                records_cut: make
-                    .counter("multiline_records_cut_total", "Records without room for a line")?,
-                lines_split: make.counter("lines_split_total", "Lines shipped in parts")?,
-                bytes_garbled: make.counter("log_bytes_garbled_total", "Bytes not understood")?,
-                containers_missed: make.counter("containers_missed_total", "Gone too early")?,
-                source_up: make.gauge("source_up", "1 while the source can be read")?,
-            },
-            checkpoint: CheckpointMetrics {
-                saves: make.counter("checkpoint_saves_total", "Checkpoints written")?,
-                errors: make.counter("checkpoint_errors_total", "Checkpoints not written")?,
-                saved_timestamp: make
-                    .gauge("checkpoint_saved_timestamp_seconds", "Unix time of the last one")?,
-            },
-            tasks: TaskMetrics {
-                alive: make.gauge("tasks", "Tasks alive")?,
-                panics: make.counter("task_panics_total", "Tasks that panicked")?,
-            },
+            source: SourceMetrics::new(&make)?,
+            checkpoint: CheckpointMetrics::new(&make)?,
+            tasks: TaskMetrics::new(&make)?,
+            http: HttpMetrics::new(&make)?,
+            memory: MemoryMetrics::new(&make)?,
+            process: ProcessMetrics::new(&make)?,
+            looks: Arc::default(),
             registry: registry.clone(),
         })
     }
 
     /// Handles for one destination, all at zero.
     pub fn destination(&self, name: &str) -> DestinationMetrics {
-        let of = |family: &IntCounterVec| family.with_label_values(&[name]);
-        let dropped = DropReason::ALL.map(|reason| {
-            let labels = [name, reason.name()];
-            (
-                self.lines_dropped.with_label_values(&labels),
-                self.bytes_dropped.with_label_values(&labels),
-            )
-        });
-        DestinationMetrics {
-            lines_read: of(&self.lines_read),
-            bytes_read: of(&self.bytes_read),
-            lines_delivered: of(&self.lines_delivered),
-            bytes_delivered: of(&self.bytes_delivered),
-            lines_in_flight: self.lines_in_flight.with_label_values(&[name]),
-            lines_resent: of(&self.lines_resent),
-            lines_truncated: of(&self.lines_truncated),
-            gaps: of(&self.gaps),
-            bytes_doubtful: of(&self.bytes_doubtful),
-            faults: of(&self.faults),
-            up: self.up.with_label_values(&[name]),
-            stalled: self.stalled.with_label_values(&[name]),
-            dropped,
-        }
+        let served = || self.destinations.of(name);
+        lock(&self.served).entry(name.to_owned()).or_insert_with(served).clone()
+    }
+
+    /// Handles for all destinations there are, by name.
+    pub fn destinations(&self) -> BTreeMap<String, DestinationMetrics> {
+        lock(&self.served).clone()
     }
 
     /// Handles for one destination's output.
     pub fn output(&self, name: &str) -> OutputMetrics {
+        let expiry = |whose| self.certificate_expiry.with_label_values(&[name, whose]);
         OutputMetrics {
             connections: self.connections.with_label_values(&[name]),
             switches: self.switches.with_label_values(&[name]),
             suspected: self.suspected.with_label_values(&[name]),
+            peer_expiry: expiry("peer"),
+            own_expiry: expiry("own"),
             uncounted: self.uncounted.clone(),
         }
     }
@@ -291,25 +172,36 @@ impl Metrics {
         &self.tasks
     }
 
-    /// What is not there yet: the source, and destinations that are down. Reads the series that
-    /// are shown, so that both cannot disagree.
-    pub fn not_ready(&self) -> Vec<String> {
-        let mut missing = Vec::new();
-        if self.source.source_up.get() == 0 {
-            missing.push("source".to_owned());
-        }
-        for metric in self.up.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric)
-        {
-            if metric.get_gauge().get_value() < 1.0 {
-                missing.extend(metric.get_label().iter().map(|label| label.value().to_owned()));
-            }
-        }
-        missing
+    /// Handles for the HTTP server.
+    pub fn http(&self) -> &HttpMetrics {
+        &self.http
     }
 
-    /// Everything in the Prometheus text format.
+    /// Handles for the memory plan.
+    pub fn memory(&self) -> &MemoryMetrics {
+        &self.memory
+    }
+
+    /// Calls `look` before every rendering, to show how an object is just then. It must be quick
+    /// and must not render.
+    pub fn before_rendering(&self, look: impl Fn() + Send + Sync + 'static) {
+        lock(&self.looks).push(Box::new(look));
+    }
+
+    /// Everything in the Prometheus text format. What moves together is of one moment.
     pub fn render(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        self.look();
+        let families = self.destinations.gate().still(|| self.registry.gather());
+        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
+    }
+
+    /// Asks the objects whose gauges are not moved by events.
+    pub fn look(&self) {
+        self.process.look();
+        self.checkpoint.look();
+        for look in lock(&self.looks).iter() {
+            look();
+        }
     }
 }
 
@@ -317,6 +209,27 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// Version, revision of the source if the build was told, optional features.
+const BUILD: [&str; 3] = [
+    env!("CARGO_PKG_VERSION"),
+    match option_env!("DOWNSPOUT_REVISION") {
+        Some(revision) => revision,
+        None => "unknown",
+    },
+    if cfg!(feature = "cloudwatch") { "cloudwatch" } else { "" },
+];
+
+// A panic while the lock is held leaves handles behind that are still right.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes and registers families with the common prefix and the `destination` label.
@@ -348,12 +261,24 @@ impl Make<'_> {
         self.add(IntGaugeVec::new(Self::opts(name, help), &["destination"])?)
     }
 
+    fn float_gauges(&self, name: &str, help: &str) -> Result<GaugeVec, prometheus::Error> {
+        self.add(GaugeVec::new(Self::opts(name, help), &["destination"])?)
+    }
+
+    fn delays(&self, name: &str, help: &str) -> Result<DelayFamily, prometheus::Error> {
+        self.add(DelayFamily::new(&Self::opts(name, help).fq_name(), help)?)
+    }
+
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
         self.add(IntCounter::with_opts(Self::opts(name, help))?)
     }
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.add(IntGauge::with_opts(Self::opts(name, help))?)
+    }
+
+    fn float_gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.add(Gauge::with_opts(Self::opts(name, help))?)
     }
 }
 
@@ -374,6 +299,13 @@ mod tests {
             );
             assert!(text.contains(&series), "{series} missing in\n{text}");
         }
+        for kind in FaultKind::ALL {
+            let series = format!(
+                "downspout_faults_total{{destination=\"syslog+tcp://a:514\",kind=\"{}\"}} 0",
+                kind.name()
+            );
+            assert!(text.contains(&series), "{series} missing in\n{text}");
+        }
         destination.dropped(DropReason::Overflow, 3, 30);
         assert_eq!(destination.lines_dropped(), 3);
         assert!(metrics.render().contains("reason=\"overflow\"} 30"));
@@ -384,5 +316,68 @@ mod tests {
         let metrics = Metrics::new();
         metrics.destination("a\"b\nc\\");
         assert!(metrics.render().contains(r#"destination="a\"b\nc\\""#));
+    }
+
+    #[test]
+    fn the_balance_holds_at_every_scrape_however_many_move_it() {
+        let metrics = Metrics::new();
+        let destination = metrics.destination("d");
+        let of = |text: &str, family: &str| -> i64 {
+            let lines =
+                text.lines().filter(|line| line.starts_with(&format!("downspout_{family}{{")));
+            lines.map(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap()).sum()
+        };
+        std::thread::scope(|scope| {
+            let movers = [(); 2].map(|()| {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        destination.read(5, 50);
+                        destination.delivered(3, 40);
+                        destination.dropped(DropReason::TooOld, 2, 20);
+                    }
+                })
+            });
+            while !movers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+                let text = metrics.render();
+                let [read, delivered, dropped, in_flight] = [
+                    "lines_read_total",
+                    "lines_delivered_total",
+                    "lines_dropped_total",
+                    "lines_in_flight",
+                ]
+                .map(|family| of(&text, family));
+                assert_eq!(read, delivered + dropped + in_flight);
+            }
+        });
+        assert_eq!(destination.lines_in_flight(), 0);
+    }
+
+    #[test]
+    fn an_object_is_asked_at_every_rendering() {
+        let metrics = Metrics::new();
+        let lag = metrics.destination("d").delivery_lag;
+        metrics.before_rendering(move || lag.set(lag.get() + 1.5));
+        metrics.render();
+        assert!(metrics.render().contains("downspout_delivery_lag_seconds{destination=\"d\"} 3\n"));
+    }
+
+    #[test]
+    fn the_process_is_shown_as_the_kernel_sees_it() {
+        let text = Metrics::new().render();
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+            line.unwrap_or_else(|| panic!("{name} missing"))
+                .rsplit(' ')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap()
+        };
+        assert!(value("process_resident_memory_bytes") > 1e5);
+        assert!(value("process_open_fds") >= 3.0 && value("process_threads") >= 1.0);
+        assert!(value("process_max_fds") > value("process_open_fds"));
+        let now = f64::from(u32::try_from(crate::record::Timestamp::now().seconds()).unwrap());
+        let age = now - value("process_start_time_seconds");
+        assert!((-2.0..3600.0).contains(&age), "{age}");
     }
 }

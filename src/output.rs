@@ -15,9 +15,8 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::metrics::{OutputMetrics, StoreMetrics};
+use crate::metrics::{FaultKind, OutputMetrics, StoreMetrics};
 use crate::net::link::Broken;
 use crate::options::{OptionSpec, Options};
 use crate::store::Store;
@@ -220,10 +219,10 @@ pub trait Output: Send + fmt::Debug {
 pub enum Fault {
     /// Connect again and go on.
     Retry {
+        /// Of which kind it was.
+        kind: FaultKind,
         /// What happened, for the log.
         why: String,
-        /// The peer asked for this much patience.
-        after: Option<Duration>,
         /// Bytes acknowledged by the transport that the peer's process may not have read.
         /// Zero after an orderly end.
         unread: u64,
@@ -238,13 +237,26 @@ pub enum Fault {
 impl Fault {
     /// A fault after which nothing that was acknowledged is in doubt.
     pub fn retry(why: impl Into<String>) -> Self {
-        Self::Retry { why: why.into(), after: None, unread: 0 }
+        Self::of(FaultKind::Other, why)
+    }
+
+    /// The same, of a kind that is known.
+    pub fn of(kind: FaultKind, why: impl Into<String>) -> Self {
+        Self::Retry { kind, why: why.into(), unread: 0 }
+    }
+
+    /// Of which kind it is.
+    pub fn kind(&self) -> FaultKind {
+        match self {
+            Self::Retry { kind, .. } => *kind,
+            Self::Reject { .. } => FaultKind::Rejected,
+        }
     }
 }
 
 impl From<Broken> for Fault {
     fn from(broken: Broken) -> Self {
-        Self::Retry { why: broken.why, after: None, unread: broken.unread }
+        Self::Retry { kind: broken.kind, why: broken.why, unread: broken.unread }
     }
 }
 

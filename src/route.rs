@@ -19,7 +19,7 @@ pub(crate) use host::host_and_port;
 use uri::Address;
 
 /// Rows of the options that a route has whatever its output.
-pub const OPTIONS: &[OptionSpec] = &[WINDOW, multiline::PATTERN, multiline::FLUSH];
+pub const OPTIONS: &[OptionSpec] = &[WINDOW, REQUIRED, multiline::PATTERN, multiline::FLUSH];
 
 /// Rows of the options of a route over a link, on which bytes may be in doubt.
 pub const LINK_OPTIONS: &[OptionSpec] = &[REPLAY];
@@ -33,6 +33,12 @@ const WINDOW: OptionSpec = OptionSpec {
     unit: "bytes",
     help: "Bytes sent and not yet acknowledged at most, from 16KiB to 64MiB. For cloudwatch what is \
            collected counts as well: 16MiB by default, 4MiB at least.",
+};
+const REQUIRED: OptionSpec = OptionSpec {
+    name: "required",
+    default: "true",
+    unit: "true|false",
+    help: "Whether /readyz asks for this destination to be connected and to acknowledge.",
 };
 const REPLAY: OptionSpec = OptionSpec {
     name: "replay",
@@ -65,6 +71,8 @@ pub struct Route {
     pub window_bytes: usize,
     /// Bytes acknowledged and perhaps unread that are sent again at most.
     pub replay_bytes: u64,
+    /// Whether the agent is ready only if this destination takes lines.
+    pub required: bool,
     /// How lines are joined to records of several lines; `None` if they are not.
     pub multiline: Option<Multiline>,
 }
@@ -116,6 +124,7 @@ impl Route {
         let mut options = Options::new(options).falling_back_on(opening.fallbacks);
         let encoder = encode::plan(&mut options, driver.carriage, opening.terminal);
         let window_bytes = take_window(&mut options, driver);
+        let required = options.flag(&REQUIRED, true);
         let multiline = multiline::take(&mut options, !is_link(driver));
         let mut replay_bytes = 0;
         let peer = match (driver.open, targets.pop()) {
@@ -137,7 +146,7 @@ impl Route {
         let mut problems = options.finish(&known(driver));
         match (encoder, peer) {
             (Some(encoder), Some(peer)) if problems.is_empty() => {
-                Ok(Self { name, encoder, peer, window_bytes, replay_bytes, multiline })
+                Ok(Self { name, encoder, peer, window_bytes, replay_bytes, required, multiline })
             }
             _ => {
                 if problems.is_empty() {
@@ -161,6 +170,7 @@ pub fn check(uri: &str) -> Result<String, Vec<Problem>> {
         options.text(spec);
     }
     take_window(&mut options, address.driver);
+    options.flag(&REQUIRED, true);
     if is_link(address.driver) {
         take_replay(&mut options);
     }

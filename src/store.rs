@@ -86,6 +86,8 @@ pub struct Sealed {
 /// One event of a sealed batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SealedEvent {
+    /// When its line was printed, in milliseconds since 1970.
+    pub time: i64,
     /// Where it ends in the body before that was compressed.
     pub end: u32,
     /// Bytes of its text.
@@ -265,7 +267,7 @@ mod tests {
 
     #[test]
     fn lines_are_counted_where_they_end() {
-        let event = |ends_line| SealedEvent { end: 1, text_bytes: 3, ends_line };
+        let event = |ends_line| SealedEvent { time: 0, end: 1, text_bytes: 3, ends_line };
         let events = [true, false, false, true, true, false].map(event).to_vec();
         let sealed = Sealed { body: Bytes::new(), gzip: false, events };
         for (range, events, lines) in [

@@ -55,7 +55,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("checkpoint", &["lane::Kept", "metrics", "options", "record", "shutdown"]),
     ("json", &[]),
     ("options", &[]),
-    ("net", &["options"]),
+    ("net", &["metrics", "options"]),
     ("backoff", &[]),
     ("shutdown", &["metrics"]),
     ("metrics", &[]),

@@ -56,6 +56,7 @@ where
                 () = (self.moved)(), if !self.state.failing => false,
                 () = std::future::ready(()), if self.state.failing => false,
             };
+            self.state.metrics.waits();
             self = self.save().await;
             if quits {
                 return;
@@ -70,6 +71,7 @@ where
     async fn save(self) -> Self {
         let Self { mut store, mut state, moved } = self;
         let Some(snapshot) = (state.snapshot)().or_else(|| state.unsaved.take()) else {
+            state.metrics.saved();
             return Self { store, state, moved };
         };
         let asked = Timestamp::now();
@@ -91,6 +93,7 @@ impl<F> State<F> {
         match result {
             Ok(()) => {
                 self.metrics.saves.inc();
+                self.metrics.saved();
                 self.metrics.saved_timestamp.set(asked.seconds());
                 self.saved = asked;
                 if was_failing {

@@ -20,6 +20,8 @@ const MIN_TIME: Duration = Duration::from_millis(10);
 const MAX_TIME: Duration = Duration::from_hours(1);
 /// RFC 5424 section 6: HOSTNAME.
 const MAX_HOSTNAME_BYTES: usize = 255;
+/// Longer than any token in use, shorter than what the server reads of a request.
+const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Values of the settings. Made by applying the table's defaults, then what was given.
 #[derive(Debug, Default, PartialEq)]
@@ -47,6 +49,7 @@ pub(crate) struct Draft {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) backoff_max: Duration,
     pub(crate) http: Option<SocketAddr>,
+    pub(crate) metrics_token: Option<String>,
     /// `None` until the default is applied.
     pub(crate) log_level: Option<Level>,
     pub(crate) no_color: bool,
@@ -217,6 +220,15 @@ pub(super) fn http(draft: &mut Draft, text: &str) -> Result<(), String> {
             |_| "expected an IP address and a port such as 0.0.0.0:9514 or [::]:9514, or off",
         )?),
     };
+    Ok(())
+}
+
+// A secret, which is why no error repeats any of it.
+pub(super) fn metrics_token(draft: &mut Draft, text: &str) -> Result<(), String> {
+    if text.len() > MAX_TOKEN_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("expected 1 to 4096 printable ASCII characters without blanks".into());
+    }
+    draft.metrics_token = Some(text.to_owned());
     Ok(())
 }
 

@@ -120,6 +120,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Longest pause between two attempts to reach Docker or a destination, from 10ms to 1h."),
     row("DOWNSPOUT_HTTP", "0.0.0.0:9514", "ADDRESS:PORT|off", draft::http,
         "Where health checks and metrics are served. Port 0 takes a free one."),
+    secret(row("DOWNSPOUT_METRICS_TOKEN", "", "text", draft::metrics_token,
+        "What /metrics asks for as a bearer token; better from a file, with \
+         DOWNSPOUT_METRICS_TOKEN_FILE. Unset, everybody may read it.")),
     row("DOWNSPOUT_LOG_LEVEL", "info", "error|warn|info|debug|trace", draft::log_level,
         "Level of the agent's own log on standard error."),
     // What a route to CloudWatch Logs does not say itself; the options have the limits.
@@ -182,6 +185,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "The same as DOWNSPOUT_CLOUDWATCH_STREAM, under the name that logspout's modules use."),
     row("NO_COLOR", "", ANY_VALUE, draft::no_color,
         "Print without colours, on a terminal too."),
+    read_by_a_library("NOTIFY_SOCKET", "path",
+        "Set by systemd for services of Type=notify, with WATCHDOG_USEC for its watchdog: where the \
+         agent says that it has started, goes on and stops. No flag, no file variable."),
     read_by_a_library("SSL_CERT_FILE", "path",
         "Certificates of the authorities that TLS trusts, in one PEM file. No flag, no file variable."),
     read_by_a_library("SSL_CERT_DIR", "path",

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::lane::Settled;
-use crate::record::{Chunk, Cursor, Edge, Line};
+use crate::metrics::Delays;
+use crate::record::{Chunk, Cursor, Edge, Line, Timestamp};
 
 /// The lines of one chunk within a batch, kept for their marks.
 #[derive(Debug)]
@@ -103,14 +104,28 @@ impl Batch {
         index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0)
     }
 
-    /// Moves the cursors over frames `from..to`.
+    /// Moves the cursors over frames `from..to`, which the peer will never take.
     pub(super) fn advance(&self, from: usize, to: usize) {
+        self.pass(from, to, |_| {});
+    }
+
+    /// The same for frames that the peer has: counts how long their lines took.
+    pub(super) fn delivered(&self, from: usize, to: usize, delays: &Delays) {
+        let now = Timestamp::now().nanos();
+        self.pass(from, to, |lines| {
+            delays.observe(now, lines.iter().map(|line| line.time.nanos()));
+        });
+    }
+
+    fn pass(&self, from: usize, to: usize, seen: impl Fn(&[Line])) {
         for (part, frames) in self.parts_with_frames() {
             let from = from.clamp(frames.start, frames.end) - frames.start;
             let to = to.clamp(frames.start, frames.end) - frames.start;
             if from < to && !part.is_notice {
                 let (done, rest) = part.lines.split_at(to);
-                part.settled.advance(done.get(from..).unwrap_or_default(), rest, part.edge);
+                let done = done.get(from..).unwrap_or_default();
+                seen(done);
+                part.settled.advance(done, rest, part.edge);
             }
         }
     }

@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::backoff::Backoff;
 use crate::encode::Encoder;
 use crate::lane::Lanes;
-use crate::metrics::{DestinationMetrics, DropReason, StoreMetrics};
+use crate::metrics::{DestinationMetrics, DropReason, FaultKind, StoreMetrics};
 use crate::shutdown::Stop;
 use crate::store::{Reply, Sealed, Store, Terms, Varies};
 
@@ -147,6 +147,7 @@ impl StoreDelivery {
             }
         }
         self.metrics.up.set(0);
+        self.metrics.window_bytes.set(0);
         self.store_metrics.puts_in_flight.set(0);
     }
 
@@ -155,13 +156,13 @@ impl StoreDelivery {
         let waiting = self.lanes.abandon();
         let lost = waiting.0 + self.ledger.unreturnable();
         if lost > 0 {
-            self.drop_lines(DropReason::Shutdown, lost, waiting.1);
+            self.metrics.dropped(DropReason::Shutdown, lost, waiting.1);
             tracing::warn!(
                 destination = %self.name, lines = lost,
                 "stopped before all was taken; these lines are in no log and are lost"
             );
         }
-        let lines = self.metrics.lines_in_flight.get();
+        let lines = self.metrics.lines_in_flight();
         if lines > 0 {
             tracing::warn!(
                 destination = %self.name, lines,
@@ -203,9 +204,12 @@ impl StoreDelivery {
             match self.store.connect().await {
                 Ok(peer) => return self.health.connected(&peer),
                 Err(why) => {
-                    self.metrics.faults.inc();
+                    self.metrics.fault(FaultKind::Other);
                     self.health.down(&why);
-                    tokio::time::sleep(backoff.next_delay()).await;
+                    let delay = backoff.next_delay();
+                    self.metrics.backoff.set(delay.as_secs_f64());
+                    tokio::time::sleep(delay).await;
+                    self.metrics.backoff.set(0.0);
                 }
             }
         }
@@ -300,6 +304,7 @@ impl StoreDelivery {
         };
         set(&self.store_metrics.puts_in_flight, self.flights.len());
         set(&self.store_metrics.held_bytes, self.streams.held());
+        set(&self.metrics.window_bytes, self.streams.held());
         set(&self.store_metrics.streams, self.streams.count());
         self.store_metrics.rate_limit.set(self.pace.rate());
         self.store_metrics.flush_seconds.set(self.pace.flush().as_secs_f64());

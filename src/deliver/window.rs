@@ -134,11 +134,9 @@ impl Window {
             let reached = start + u64::from(batch.frame_start(until));
             aligned = aligned.max(reached);
             if until > from {
-                batch.advance(from, until);
+                batch.delivered(from, until, &self.metrics.delays);
                 let bytes = batch.frame_start(until) - batch.frame_start(from);
-                self.metrics.lines_delivered.inc_by((until - from) as u64);
-                self.metrics.bytes_delivered.inc_by(u64::from(bytes));
-                self.metrics.lines_in_flight.sub(i64::try_from(until - from).unwrap_or(i64::MAX));
+                self.metrics.delivered((until - from) as u64, u64::from(bytes));
                 self.counted = reached;
             }
             start += batch.len();
@@ -285,7 +283,6 @@ impl Window {
                 if self.counted <= self.settled {
                     batch.advance(index, index + 1);
                     self.metrics.dropped(DropReason::Rejected, 1, u64::from(bytes));
-                    self.metrics.lines_in_flight.dec();
                     self.counted = self.settled + u64::from(bytes);
                 }
                 self.settled += u64::from(bytes);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::settled::Settled;
-use super::state::{Lost, State, notice, signed};
+use super::state::{Lost, State, notice};
 use super::{Lanes, Overflow, lock};
 use crate::metrics::{DestinationMetrics, DropReason};
-use crate::record::{Chunk, Container, Loss, LossReason, Resume};
+use crate::record::{Chunk, Container, Loss, LossReason, Resume, Timestamp};
 
 /// The producing end of one lane. Dropping it closes the lane; what waits is still delivered.
 #[derive(Debug)]
@@ -40,10 +40,16 @@ impl Lane {
             {
                 let mut state = lock(&self.lanes.state);
                 if self.lanes.has_room(&state, self.id) {
+                    if let Some(slot) = state.slots.get_mut(&self.id) {
+                        slot.held_up = None;
+                    }
                     return;
                 }
                 if !state.waiting.contains(&self.id) {
                     state.waiting.push_back(self.id);
+                }
+                if let Some(slot) = state.slots.get_mut(&self.id) {
+                    slot.held_up.get_or_insert_with(Timestamp::now);
                 }
             }
             self.room.notified().await;
@@ -70,8 +76,6 @@ impl Lane {
             let over = used.saturating_sub(self.lanes.budget_bytes);
             if over > 0 {
                 let dropped = state.drop_oldest(self.id, over);
-                let lines = dropped.iter().map(|chunk| chunk.lines().len() as u64).sum();
-                self.lanes.metrics.lines_in_flight.sub(signed(lines));
                 self.lose(&mut state, &dropped, true);
             }
         }
@@ -147,8 +151,7 @@ impl Lane {
         for chunk in chunks {
             let (lines, bytes) = (chunk.lines().len() as u64, chunk.text_bytes() as u64);
             if !oldest {
-                self.lanes.metrics.lines_read.inc_by(lines);
-                self.lanes.metrics.bytes_read.inc_by(bytes);
+                self.lanes.metrics.read(lines, bytes);
             }
             self.lanes.metrics.dropped(DropReason::Overflow, lines, bytes);
             let Some(loss) = Loss::of(chunk, LossReason::Overflow) else { continue };

@@ -30,6 +30,8 @@ pub(super) struct Moved {
 #[derive(Debug)]
 struct Progress {
     lane: u64,
+    /// The stamp of the first line that was read and is not acknowledged, or of one before it.
+    oldest: Option<Timestamp>,
     read: Cursor,
     sent: Cursor,
     acknowledged: Cursor,
@@ -66,7 +68,8 @@ impl Moved {
 impl Settled {
     pub(super) fn new(resume: Resume, moved: Arc<Moved>) -> Self {
         let Resume { floor, cursor } = resume;
-        let progress = Progress { lane: 0, read: cursor, sent: cursor, acknowledged: cursor };
+        let progress =
+            Progress { lane: 0, oldest: None, read: cursor, sent: cursor, acknowledged: cursor };
         Self {
             floor,
             progress: Mutex::new(progress),
@@ -93,7 +96,12 @@ impl Settled {
 
     /// Moves the acknowledged place over `lines`; behind them come `rest`, and then `edge`.
     pub fn advance(&self, lines: &[Line], rest: &[Line], edge: Edge) {
-        lock(&self.progress).acknowledged.advance_over(lines, rest, edge);
+        let mut progress = lock(&self.progress);
+        progress.acknowledged.advance_over(lines, rest, edge);
+        let next = rest.first().or(lines.last()).map(|line| line.time);
+        let caught_up = progress.read == progress.acknowledged;
+        progress.oldest = progress.oldest.max(next).filter(|_| !caught_up);
+        drop(progress);
         self.touch();
     }
 
@@ -130,13 +138,16 @@ impl Settled {
     }
 
     pub(super) fn note_read(&self, lines: &[Line], edge: Edge) {
-        lock(&self.progress).read.advance_over(lines, &[], edge);
+        let mut progress = lock(&self.progress);
+        progress.read.advance_over(lines, &[], edge);
+        progress.oldest = progress.oldest.or(lines.first().map(|line| line.time));
     }
 
     /// Goes back: everything behind `to` will be read again. Returns how far it was read before.
     pub(super) fn rewind(&self, to: Cursor) -> Cursor {
         let mut progress = lock(&self.progress);
         let read = progress.read;
+        progress.oldest = None;
         progress.read = to;
         progress.sent = to;
         progress.acknowledged = to;
@@ -152,6 +163,12 @@ impl Settled {
     pub(super) fn opened(&self, lane: u64) {
         lock(&self.progress).lane = lane;
         self.touch();
+    }
+
+    /// When the oldest line was printed that was read and is not acknowledged: never later, and
+    /// earlier only by what was acknowledged since.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        lock(&self.progress).oldest
     }
 
     pub(super) fn is_delivered(&self) -> bool {

@@ -8,7 +8,10 @@ use tokio::sync::Notify;
 use super::settled::Settled;
 use super::{LANE_BYTES, Picked, QUANTUM};
 use crate::metrics::{DestinationMetrics, DropReason};
-use crate::record::{Chunk, Container, Cursor, DISORDER_NANOS, Loss, Resume};
+use crate::record::{Chunk, Container, Cursor, DISORDER_NANOS, Loss, Resume, Timestamp};
+
+/// A reader that brought something this short a while ago is still reading.
+const READING_NANOS: i64 = 2_000_000_000;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -40,6 +43,10 @@ pub(super) struct Slot {
     pub(super) rewound: Option<Cursor>,
     pub(super) debt: Debt,
     pub(super) lost: Option<Lost>,
+    /// When something was read last, and how long after it was printed.
+    pub(super) brought: Option<(Timestamp, i64)>,
+    /// Since when the reader waits for room.
+    pub(super) held_up: Option<Timestamp>,
 }
 
 /// Lines that were read, and given back to the log to be read again.
@@ -72,6 +79,8 @@ impl Slot {
             rewound: None,
             debt: Debt::default(),
             lost: None,
+            brought: None,
+            held_up: None,
         }
     }
 
@@ -86,12 +95,29 @@ impl Slot {
         Some(Resume { cursor, ..self.settled.read() })
     }
 
+    fn note_brought(&mut self, chunk: &Chunk) {
+        let now = Timestamp::now();
+        let printed = chunk.lines().last().map(|line| line.time.nanos());
+        self.brought = printed.map(|printed| (now, now.nanos() - printed));
+        self.held_up = None;
+    }
+
+    /// How far the reader is behind the log, in nanoseconds: what it was when it last read, and
+    /// how long it has waited for room since. One that reads what comes is not behind.
+    pub(super) fn behind(&self, now: Timestamp) -> i64 {
+        let waited = self.held_up.map(|since| now.nanos() - since.nanos());
+        match (self.brought, waited) {
+            (Some((_, behind)), Some(waited)) => behind + waited,
+            (Some((at, behind)), None) if now.nanos() - at.nanos() < READING_NANOS => behind,
+            (_, waited) => waited.unwrap_or(0),
+        }
+    }
+
     /// What was given back and did not come again is lost.
     pub(super) fn write_off(&mut self, metrics: &DestinationMetrics) {
         let lines = std::mem::take(&mut self.debt.lines);
         if lines > 0 {
             metrics.dropped(DropReason::Rotated, lines, 0);
-            metrics.lines_in_flight.sub(signed(lines));
         }
     }
 
@@ -119,6 +145,7 @@ impl State {
                 return;
             }
             slot.settled.note_read(chunk.lines(), chunk.edge);
+            slot.note_brought(&chunk);
         }
         let lines = slot.pay(&chunk, metrics);
         count_read(metrics, lines, &chunk);
@@ -227,27 +254,29 @@ impl State {
     }
 
     /// Empties a lane of what its log holds as well, and sends its reader back to `to`. `sent`
-    /// more lines were taken from it and are given up by the caller. False if nothing can return.
-    pub(super) fn rewind(&mut self, id: u64, to: Cursor, sent: u64) -> bool {
-        let Some(slot) = self.slots.get(&id) else { return false };
+    /// more lines were taken from it and are given up by the caller. Tells how many lines return;
+    /// `None` if nothing can.
+    pub(super) fn rewind(&mut self, id: u64, to: Cursor, sent: u64) -> Option<u64> {
+        let slot = self.slots.get(&id)?;
         if !slot.open || !slot.settled.is_in_log() {
-            return false;
+            return None;
         }
         let (notices, lines): (Vec<_>, Vec<_>) =
             self.drop_oldest(id, usize::MAX).into_iter().partition(|chunk| chunk.is_notice);
+        let returned = sent + lines.iter().map(|chunk| chunk.lines().len() as u64).sum::<u64>();
         if let Some(slot) = self.slots.get_mut(&id) {
             let read = slot.settled.rewind(to);
             if slot.debt.lines == 0 || slot.debt.until.latest() < read.latest() {
                 slot.debt.until = read;
             }
-            slot.debt.lines += sent + lines.iter().map(|c| c.lines().len() as u64).sum::<u64>();
+            slot.debt.lines += returned;
             slot.rewound = Some(to);
             slot.rewind.notify_one();
         }
         for chunk in notices {
             self.queue(id, chunk);
         }
-        true
+        Some(returned)
     }
 
     /// Forgets the logs of containers that are gone and delivered.
@@ -270,13 +299,7 @@ pub(super) fn notice(loss: &Loss, container: &Container, metrics: &DestinationMe
 }
 
 fn count_read(metrics: &DestinationMetrics, lines: u64, chunk: &Chunk) {
-    metrics.lines_in_flight.add(signed(lines));
-    metrics.lines_read.inc_by(lines);
     if lines > 0 {
-        metrics.bytes_read.inc_by(chunk.text_bytes() as u64);
+        metrics.read(lines, chunk.text_bytes() as u64);
     }
-}
-
-pub(super) fn signed(lines: u64) -> i64 {
-    i64::try_from(lines).unwrap_or(i64::MAX)
 }

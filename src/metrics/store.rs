@@ -169,10 +169,6 @@ impl StoreMetrics {
 }
 
 impl Make<'_> {
-    fn float_gauges(&self, name: &str, help: &str) -> Result<GaugeVec, prometheus::Error> {
-        self.add(GaugeVec::new(Self::opts(name, help), &["destination"])?)
-    }
-
     fn histograms(
         &self,
         name: &str,

@@ -10,6 +10,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
+use crate::metrics::FaultKind;
+
 /// A resolver with two servers and two tries of 5 s each may need more; by then a new attempt
 /// with its own log line serves better.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +56,19 @@ pub enum DialError {
         to: String,
         /// Every address tried, and why it failed.
         tried: Vec<(SocketAddr, String)>,
+        /// Of which kind the first failure was.
+        kind: FaultKind,
     },
+}
+
+impl DialError {
+    /// Of which kind it is.
+    pub fn kind(&self) -> FaultKind {
+        match self {
+            Self::Lookup { .. } => FaultKind::Resolve,
+            Self::Connect { kind, .. } => *kind,
+        }
+    }
 }
 
 impl fmt::Display for Dial {
@@ -98,17 +112,24 @@ impl Dial {
         addresses: &[SocketAddr],
     ) -> Result<(TcpStream, SocketAddr), DialError> {
         let deadline = Instant::now() + self.connect_timeout;
-        let mut tried = Vec::new();
+        let (mut tried, mut kind) = (Vec::new(), None);
         for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
             let share = deadline.saturating_duration_since(Instant::now())
                 / u32::try_from(left).unwrap_or(u32::MAX);
             match timeout(share, self.connect_to(*address)).await {
                 Ok(Ok(stream)) => return Ok((stream, *address)),
-                Ok(Err(error)) => tried.push((*address, error.to_string())),
-                Err(_) => tried.push((*address, format!("no answer within {share:.1?}"))),
+                Ok(Err(error)) => {
+                    kind.get_or_insert(error.kind().into());
+                    tried.push((*address, error.to_string()));
+                }
+                Err(_) => {
+                    kind.get_or_insert(FaultKind::Timeout);
+                    tried.push((*address, format!("no answer within {share:.1?}")));
+                }
             }
         }
-        Err(DialError::Connect { to: self.to_string(), tried })
+        let kind = kind.unwrap_or(FaultKind::Other);
+        Err(DialError::Connect { to: self.to_string(), tried, kind })
     }
 
     async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {

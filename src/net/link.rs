@@ -21,6 +21,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
 use super::{kernel, tls};
+use crate::metrics::FaultKind;
 use heard::Heard;
 use ledger::Ledger;
 pub use pipe::Counted;
@@ -45,9 +46,11 @@ pub const USUAL_DOUBT_BYTES: usize = doubt::HIDDEN_LIMIT_BYTES;
 /// How long an orderly end may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Why a link ended.
+/// Why a link ended, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
+    /// Of which kind it was.
+    pub kind: FaultKind,
     /// What happened, for the log.
     pub why: String,
     /// Bytes that the peer's kernel acknowledged and its process may not have read; 0 after an
@@ -274,8 +277,16 @@ impl Link {
     /// Keeps the first end, which tells most.
     fn note(&mut self, end: io::Result<()>) -> Broken {
         let broken = match end {
-            Ok(()) => Broken { why: "the peer closed the connection".into(), unread: 0 },
-            Err(error) => Broken { why: sentence(&error), unread: self.doubtful() },
+            Ok(()) => Broken {
+                kind: FaultKind::Closed,
+                why: "the peer closed the connection".into(),
+                unread: 0,
+            },
+            Err(error) => {
+                let rejected = tls::rejection(&error).map(|_| FaultKind::Tls);
+                let kind = rejected.unwrap_or_else(|| error.kind().into());
+                Broken { kind, why: sentence(&error), unread: self.doubtful() }
+            }
         };
         self.end.get_or_insert(broken).clone()
     }

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::dial::Dial;
-use super::link::{Counted, Link};
-use super::tls::{Tls, TlsOptions};
+use super::link::{Broken, Counted, Link};
+use super::tls::{Agreed, Tls, TlsOptions};
+use crate::metrics::{FaultKind, OutputMetrics};
 use crate::options::{OptionSpec, Options, parse_duration};
 
 /// `connect_timeout`
@@ -56,17 +57,23 @@ impl Server {
     }
 
     /// Resolves the host anew, connects to the first address that answers and shakes hands. Also
-    /// says what it is connected to; an error is a sentence for the log.
-    pub async fn connect(&self) -> Result<(Link, String), String> {
+    /// says what it is connected to. `metrics` show when the certificates expire.
+    pub async fn connect(&self, metrics: &OutputMetrics) -> Result<(Link, String), Broken> {
         let dial = &self.dial;
-        let (stream, address) = dial.connect().await.map_err(|error| error.to_string())?;
+        let failed = |kind, why| Broken { kind, why, unread: 0 };
+        let connected = dial.connect().await;
+        let (stream, address) =
+            connected.map_err(|error| failed(error.kind(), error.to_string()))?;
         let Some(tls) = &self.tls else {
             return Ok((Link::tcp(stream, dial.user_timeout), format!("{dial} ({address})")));
         };
         let (stream, agreed) = tls
             .handshake(Counted::new(stream))
             .await
-            .map_err(|why| format!("{dial} ({address}): {why}"))?;
+            .map_err(|why| failed(FaultKind::Tls, format!("{dial} ({address}): {why}")))?;
+        let Agreed { peer_expiry, own_expiry, .. } = &agreed;
+        metrics.peer_expiry.set(peer_expiry.unwrap_or(0));
+        metrics.own_expiry.set(own_expiry.unwrap_or(0));
         Ok((Link::tls(stream, dial.user_timeout), format!("{dial} ({address}, {agreed})")))
     }
 

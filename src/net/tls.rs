@@ -1,6 +1,7 @@
 //! Certificates, keys, trust, and the handshake of a TLS client. Verification cannot be turned
 //! off. Never uses the process-wide provider.
 
+mod expiry;
 mod explain;
 mod material;
 #[cfg(test)]
@@ -178,14 +179,27 @@ impl Tls {
                 ));
             }
         };
-        let version = stream.get_ref().1.protocol_version();
-        Ok((stream, Agreed { version, trust }))
+        let session = stream.get_ref().1;
+        let first = session.peer_certificates().and_then(<[_]>::first);
+        let own =
+            identity.key.as_ref().filter(|_| identity.asked()).and_then(|key| key.cert.first());
+        let agreed = Agreed {
+            version: session.protocol_version(),
+            trust,
+            peer_expiry: first.and_then(|certificate| expiry::of(certificate)),
+            own_expiry: own.and_then(|certificate| expiry::of(certificate)),
+        };
+        Ok((stream, agreed))
     }
 }
 
-/// What a handshake led to, for the log.
+/// What a handshake led to, for the log and the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreed {
+    /// When the server's certificate expires, in seconds since 1970.
+    pub peer_expiry: Option<i64>,
+    /// When the client's certificate expires, in seconds since 1970, if the server asked for it.
+    pub own_expiry: Option<i64>,
     version: Option<ProtocolVersion>,
     trust: Trust,
 }

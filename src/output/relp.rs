@@ -10,7 +10,7 @@ mod tests;
 use std::time::Duration;
 
 use super::{BoxFuture, Carriage, Driver, Fault, Frames, Open, Output, Target, TargetKind};
-use crate::metrics::OutputMetrics;
+use crate::metrics::{FaultKind, OutputMetrics};
 use crate::net::server::{self, Server};
 use crate::net::tls;
 use crate::options::{OptionSpec, Options, parse_duration};
@@ -126,14 +126,19 @@ impl Relp {
 
     fn fault(&mut self, end: End) -> Fault {
         match end {
-            End::Broken(why) => Fault::retry(why),
+            End::Broken(kind, why) => Fault::of(kind, why),
             End::Refused { why, others: false } => {
-                Fault::retry(format!("the server refuses messages: {why}"))
+                let why = format!("the server refuses messages: {why}");
+                Fault::of(FaultKind::Rejected, why)
             }
             End::Refused { why, others: true } => {
                 let settled = self.talk.as_mut().map_or(0, Talk::settled);
                 let why = format!("the server refused a message and took others: {why}");
-                if self.refusals.note(settled) { Fault::Reject { why } } else { Fault::retry(why) }
+                if self.refusals.note(settled) {
+                    Fault::Reject { why }
+                } else {
+                    Fault::of(FaultKind::Rejected, why)
+                }
             }
         }
     }
@@ -164,11 +169,11 @@ impl Output for Relp {
             if let Some(mut old) = self.talk.take() {
                 self.refusals.session_ended(old.settled());
             }
-            let (link, to) = self.server.connect().await.map_err(Fault::retry)?;
+            let (link, to) = self.server.connect(&self.metrics).await?;
             let limit = self.server.connect_timeout();
             let talk = Talk::open(link, self.limits, limit)
                 .await
-                .map_err(|why| Fault::retry(format!("{to}: {why}")))?;
+                .map_err(|(kind, why)| Fault::of(kind, format!("{to}: {why}")))?;
             self.talk = Some(talk);
             self.metrics.connections.inc();
             Ok(to)

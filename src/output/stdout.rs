@@ -5,6 +5,7 @@ use std::io;
 use tokio::io::{AsyncWriteExt, Stdout};
 
 use super::{BoxFuture, Carriage, Driver, Fault, Frames, Open, Output, TargetKind};
+use crate::metrics::FaultKind;
 
 /// Standard output.
 pub(super) static DRIVER: Driver = Driver {
@@ -64,7 +65,7 @@ impl Output for Console {
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn fault(error: io::Error) -> Fault {
     if error.kind() == io::ErrorKind::BrokenPipe {
-        return Fault::retry("standard output is closed");
+        return Fault::of(FaultKind::Closed, "standard output is closed");
     }
     Fault::retry(format!("standard output cannot be written: {error}"))
 }

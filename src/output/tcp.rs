@@ -71,7 +71,7 @@ impl Output for Tcp {
     fn connect(&mut self) -> BoxFuture<'_, Result<String, Fault>> {
         Box::pin(async {
             self.link = None;
-            let (link, to) = self.server.connect().await.map_err(Fault::retry)?;
+            let (link, to) = self.server.connect(&self.metrics).await?;
             self.link = Some(link);
             self.metrics.connections.inc();
             Ok(to)

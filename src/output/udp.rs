@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep};
 
 use super::{BoxFuture, Carriage, Driver, Fault, Frames, Open, Output, Target, TargetKind};
-use crate::metrics::OutputMetrics;
+use crate::metrics::{FaultKind, OutputMetrics};
 use crate::net::dial::Dial;
 use crate::options::Options;
 
@@ -165,12 +165,14 @@ impl Udp {
                 let address = peer.address;
                 self.turn += 1;
                 let to = &self.dial;
-                Err(Fault::retry(format!("{to}: {address} refuses datagrams; resolving anew")))
+                let why = format!("{to}: {address} refuses datagrams; resolving anew");
+                Err(Fault::of(FaultKind::Refused, why))
             }
             Some(libc::ENOBUFS | libc::ENOMEM) => Ok(Cure::Pause),
             _ => {
                 let (to, address) = (&self.dial, peer.address);
-                Err(Fault::retry(format!("cannot send to {to} ({address}): {error}")))
+                let why = format!("cannot send to {to} ({address}): {error}");
+                Err(Fault::of(error.kind().into(), why))
             }
         }
     }
@@ -216,7 +218,7 @@ impl Output for Udp {
             self.peer = None;
             self.taken = 0;
             let resolved = self.dial.resolve().await;
-            let addresses = resolved.map_err(|error| Fault::retry(error.to_string()))?;
+            let addresses = resolved.map_err(|error| Fault::of(error.kind(), error.to_string()))?;
             self.connect_first(&addresses).await?;
             let address = self.peer.as_ref().map(|peer| peer.address.to_string());
             Ok(format!("{} ({})", self.dial, address.unwrap_or_default()))

@@ -194,7 +194,7 @@ fn fault(path: &Path, error: &io::Error, other: &Driver) -> Fault {
         }
         _ => "check the syslog daemon",
     };
-    Fault::retry(format!("{}: {error}; {cure}", path.display()))
+    Fault::of(error.kind().into(), format!("{}: {error}; {cure}", path.display()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use super::streams::State;
 use super::unit::Next;
 use super::{BACKOFF_BASE, Landed, StoreDelivery};
 use crate::backoff::Backoff;
-use crate::metrics::DropReason;
+use crate::metrics::{DropReason, FaultKind};
+use crate::record::Timestamp;
 use crate::store::{Refused, Reply, Sealed, Trouble};
 
 /// First delay after a call was throttled: longer, for it is the calls that are too many.
@@ -16,6 +17,8 @@ const THROTTLED_BASE: Duration = Duration::from_secs(1);
 
 /// Once a peer that was down takes something, all others are tried within this.
 const AFTER_OUTAGE: Duration = Duration::from_secs(5);
+
+const NANOS_PER_MILLI: i64 = 1_000_000;
 
 impl StoreDelivery {
     /// Draws the conclusions from an answer.
@@ -73,13 +76,15 @@ impl StoreDelivery {
         ] {
             let count = sent.count(events);
             if count.events > 0 {
-                self.drop_lines(reason, count.lines, count.text_bytes);
+                self.metrics.dropped(reason, count.lines, count.text_bytes);
             }
         }
         let taken = sent.count(first..end);
-        self.metrics.lines_delivered.inc_by(taken.lines);
-        self.metrics.bytes_delivered.inc_by(taken.text_bytes);
-        self.metrics.lines_in_flight.sub(i64::try_from(taken.lines).unwrap_or(i64::MAX));
+        self.metrics.delivered(taken.lines, taken.text_bytes);
+        let events = sent.events.get(first..end).unwrap_or_default();
+        let printed = events.iter().filter(|event| event.ends_line);
+        let printed = printed.map(|event| event.time.saturating_mul(NANOS_PER_MILLI));
+        self.metrics.delays.observe(Timestamp::now().nanos(), printed);
         self.store_metrics.events.inc_by(taken.events);
         let overhead = taken.events * self.terms.event_overhead_bytes as u64;
         self.store_metrics.billed_bytes.inc_by(taken.text_bytes + overhead);
@@ -101,7 +106,7 @@ impl StoreDelivery {
             Next::Hopeless => {
                 stream.state = State::Waiting(now + slow);
                 stream.needs_somebody = true;
-                self.metrics.faults.inc();
+                self.metrics.fault(FaultKind::Rejected);
                 if let Some(unit) = &stream.current {
                     self.health.trouble(&stream.name, unit.calls, &unit.why, now);
                 }
@@ -112,7 +117,7 @@ impl StoreDelivery {
                 let name = stream.name.clone();
                 for event in given_up {
                     let count = unit.sealed.count(event..event + 1);
-                    self.drop_lines(DropReason::Rejected, count.lines, count.text_bytes);
+                    self.metrics.dropped(DropReason::Rejected, count.lines, count.text_bytes);
                     self.health.rejected(&name, &unit.why, now);
                 }
                 self.ledger.done(unit.id);
@@ -126,7 +131,7 @@ impl StoreDelivery {
             Trouble::Stale | Trouble::Denied | Trouble::Missing => {}
             _ => self.budget.failed(),
         }
-        self.metrics.faults.inc();
+        self.metrics.fault(kind_of(trouble));
         let (slow, most) = (self.slow_delay(), self.backoff_max);
         let Some(stream) = self.streams.get(id) else { return };
         let Some(unit) = &mut stream.current else { return };
@@ -160,5 +165,17 @@ impl StoreDelivery {
                 self.parked.remove(&lane);
             }
         }
+    }
+}
+
+fn kind_of(trouble: Trouble) -> FaultKind {
+    match trouble {
+        Trouble::Throttled => FaultKind::Throttled,
+        Trouble::Unanswered => FaultKind::Timeout,
+        Trouble::Stale => FaultKind::Closed,
+        Trouble::Unreachable => FaultKind::Refused,
+        Trouble::Credentials | Trouble::Denied => FaultKind::Credentials,
+        Trouble::Missing => FaultKind::Rejected,
+        Trouble::Unavailable => FaultKind::Other,
     }
 }

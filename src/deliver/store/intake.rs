@@ -81,7 +81,7 @@ impl StoreDelivery {
                         run.line(index, unit, &mut ledger);
                     }
                 }
-                Placed::Dropped(reason) => self.drop_lines(reason, 1, text.len() as u64),
+                Placed::Dropped(reason) => self.metrics.dropped(reason, 1, text.len() as u64),
             }
         }
         if let Some(run) = run {
@@ -207,12 +207,6 @@ impl StoreDelivery {
         if let Some(stream) = self.streams.get(id) {
             stream.ready.push_back(Unit::new(unit, sealed, since));
         }
-    }
-
-    /// Counts lines that will not be sent.
-    pub(super) fn drop_lines(&self, reason: DropReason, lines: u64, bytes: u64) {
-        self.metrics.dropped(reason, lines, bytes);
-        self.metrics.lines_in_flight.sub(i64::try_from(lines).unwrap_or(i64::MAX));
     }
 
     fn park_if_congested(&mut self, lane: u64, id: u64) {

@@ -110,6 +110,7 @@ impl Store for Fake {
             body.extend_from_slice(text);
             body.push(b'\n');
             events.push(SealedEvent {
+                time: event.time,
                 end: u32::try_from(body.len()).unwrap(),
                 text_bytes: u32::try_from(text.len()).unwrap(),
                 ends_line: event.ends_line,

@@ -149,7 +149,7 @@ mod tests {
     use crate::store::SealedEvent;
 
     fn unit(events: usize) -> Unit {
-        let event = SealedEvent { end: 1, text_bytes: 1, ends_line: true };
+        let event = SealedEvent { time: 0, end: 1, text_bytes: 1, ends_line: true };
         let events = vec![event; events];
         let sealed = Sealed { body: Bytes::new(), gzip: false, events };
         Unit::new(1, sealed, Instant::now())

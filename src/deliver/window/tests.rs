@@ -43,7 +43,7 @@ impl Bench {
         let chunk: Chunk = builder.take(&Arc::new(Container::default())).unwrap();
         batch.parts.push(Part::of(chunk, self.lane.settled().clone()));
         self.window.push(batch);
-        self.window.metrics.lines_in_flight.add(i64::try_from(sizes.len()).unwrap());
+        self.window.metrics.read(sizes.len() as u64, 0);
     }
 
     fn settle(&mut self, on_link: u64) {
@@ -84,8 +84,8 @@ fn a_replay_reaches_back_as_far_as_frames_are_kept_and_counts_nothing_twice() {
     assert_eq!(resent, [vec![2; 10], vec![3; 10], vec![4; 10]].concat(), "the first is not kept");
     bench.settle(30);
     assert_eq!(bench.cursor(), 4);
-    assert_eq!(bench.window.metrics.lines_delivered.get(), 4);
-    assert_eq!(bench.window.metrics.lines_in_flight.get(), 0);
+    assert_eq!(bench.window.metrics.lines_delivered(), 4);
+    assert_eq!(bench.window.metrics.lines_in_flight(), 0);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn what_is_not_kept_is_read_again_and_let_go_here() {
     assert_eq!(bench.cursor(), 0, "places are noted at some distance");
     assert_eq!(bench.window.outstanding(), 0);
     assert_eq!(bench.resent(75), vec![0; 0], "all of it comes from the log again");
-    assert_eq!(bench.window.metrics.lines_in_flight.get(), 1, "seven were delivered");
+    assert_eq!(bench.window.metrics.lines_in_flight(), 1, "seven were delivered");
 }
 
 #[test]
@@ -177,7 +177,7 @@ proptest! {
             }
             let settled = ends.iter().filter(|end| **end <= best).count() - 1;
             prop_assert_eq!(bench.cursor(), i64::try_from(settled).unwrap());
-            prop_assert_eq!(bench.window.metrics.lines_delivered.get(), settled as u64);
+            prop_assert_eq!(bench.window.metrics.lines_delivered(), settled as u64);
         }
     }
 }

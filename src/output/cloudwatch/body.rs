@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use crate::json::escape;
-use crate::store::{Batch, Sealed, SealedEvent, StreamName};
+use crate::store::{Batch, Event, Sealed, SealedEvent, StreamName};
 
 /// What a body ends with behind its last event.
 const END: &[u8] = b"]}";
@@ -24,16 +24,17 @@ pub(super) fn seal(name: &StreamName, batch: &Batch, gzip: bool) -> Sealed {
     let mut json = Vec::with_capacity(text + text / 8 + batch.events().len() * EVENT_BYTES + 2048);
     push_head(name, &mut json);
     let mut events = Vec::with_capacity(batch.events().len());
-    let mut time = Decimal::default();
+    let mut digits = Decimal::default();
     for (event, text) in batch.events() {
         json.extend_from_slice(if events.is_empty() { b"{" } else { b",{" });
         json.extend_from_slice(b"\"timestamp\":");
-        json.extend_from_slice(time.digits(event.time));
+        json.extend_from_slice(digits.digits(event.time));
         json.extend_from_slice(b",\"message\":\"");
         escape(text, &mut json);
         json.extend_from_slice(b"\"}");
         let (end, text_bytes) = (short(json.len()), short(text.len()));
-        events.push(SealedEvent { end, text_bytes, ends_line: event.ends_line });
+        let Event { time, ends_line, .. } = event;
+        events.push(SealedEvent { time, end, text_bytes, ends_line });
     }
     json.extend_from_slice(END);
     packed(json, gzip, events)

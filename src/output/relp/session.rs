@@ -7,6 +7,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use super::frame::{self, Frame, LAST_TXNR};
+use crate::metrics::FaultKind;
 
 /// What we offer. librelp, and so every server in use, speaks version 0.
 const OFFERS: &[u8] = b"relp_version=0\nrelp_software=downspout\ncommands=syslog";
@@ -71,7 +72,7 @@ enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
     /// The server leaves, or does not keep to the protocol, or does not let us in.
-    Broken(String),
+    Broken(FaultKind, String),
     /// The server has refused the first message that is not settled.
     Refused {
         /// The server's words.
@@ -187,14 +188,18 @@ impl Session {
             }
             // After its answer to our close a server may announce the end as well.
             (b"serverclose", 0) if self.state == State::Closed => Ok(()),
-            (b"serverclose", 0) => {
-                Err(End::Broken("the server announced that it closes the connection".into()))
-            }
+            (b"serverclose", 0) => Err(End::Broken(
+                FaultKind::Closed,
+                "the server announced that it closes the connection".into(),
+            )),
             // A hint that we do not know hints at nothing that we do.
             (_, 0) => Ok(()),
             (command, txnr) => {
                 let command = command.escape_ascii();
-                Err(End::Broken(format!("the server said '{command}' in transaction {txnr}")))
+                Err(End::Broken(
+                    FaultKind::Other,
+                    format!("the server said '{command}' in transaction {txnr}"),
+                ))
             }
         }
     }
@@ -209,11 +214,14 @@ impl Session {
         let command = place.and_then(|place| self.commands.get_mut(place));
         let Some(command) = command.filter(|command| command.answer.is_none()) else {
             let why = format!("the server answered transaction {txnr}, which waits for no answer");
-            return Err(End::Broken(why));
+            return Err(End::Broken(FaultKind::Other, why));
         };
         let (code, words, rest) = status(data).ok_or_else(|| {
             let shown = shown(data);
-            End::Broken(format!("the server answered '{shown}', which has no status"))
+            End::Broken(
+                FaultKind::Other,
+                format!("the server answered '{shown}', which has no status"),
+            )
         })?;
         self.unanswered -= 1;
         let is_good = code == 200;
@@ -227,7 +235,10 @@ impl Session {
             }
             Kind::Open => {
                 let words = shown(words);
-                return Err(End::Broken(format!("the server refused the session: {words}")));
+                return Err(End::Broken(
+                    FaultKind::Rejected,
+                    format!("the server refused the session: {words}"),
+                ));
             }
             Kind::Message => self.accepted |= is_good,
             // Whatever it thinks of the wish, there is nothing more to say.
@@ -266,7 +277,7 @@ impl Session {
 }
 
 fn not_relp(what: &str) -> End {
-    End::Broken(format!("the server does not speak RELP: {what}; {CURE}"))
+    End::Broken(FaultKind::Other, format!("the server does not speak RELP: {what}; {CURE}"))
 }
 
 /// The status code of an answer, the words after it, and the lines after those.
@@ -291,9 +302,10 @@ fn check_offers(offers: &[u8]) -> Result<(), End> {
     };
     if value(b"relp_version").is_none() || !value(b"commands").is_some_and(takes_messages) {
         let shown = shown(offers);
-        return Err(End::Broken(format!(
-            "the server offers '{shown}', which lacks relp_version or the command syslog"
-        )));
+        return Err(End::Broken(
+            FaultKind::Other,
+            format!("the server offers '{shown}', which lacks relp_version or the command syslog"),
+        ));
     }
     Ok(())
 }

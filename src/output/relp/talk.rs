@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::frame::DATA_LIMIT_BYTES;
 use super::session::{CURE, End, Session};
+use crate::metrics::FaultKind;
 use crate::net::link::{Broken, Link};
 use crate::output::Frames;
 
@@ -47,7 +48,11 @@ pub(super) struct Talk {
 
 impl Talk {
     /// Opens a session; the server has `limit` for it.
-    pub(super) async fn open(link: Link, limits: Limits, limit: Duration) -> Result<Self, String> {
+    pub(super) async fn open(
+        link: Link,
+        limits: Limits,
+        limit: Duration,
+    ) -> Result<Self, (FaultKind, String)> {
         let mut out = Vec::new();
         let session = Session::begin(&mut out);
         let link = link.listening((limits.window + 1) * ANSWER_BYTES + DATA_LIMIT_BYTES);
@@ -62,8 +67,12 @@ impl Talk {
         });
         match opened.await {
             Ok(Ok(())) => Ok(talk),
-            Ok(Err(End::Broken(why) | End::Refused { why, .. })) => Err(why),
-            Err(_) => Err(format!("no answer to RELP's open within {limit:.1?}; {CURE}")),
+            Ok(Err(End::Broken(kind, why))) => Err((kind, why)),
+            Ok(Err(End::Refused { why, .. })) => Err((FaultKind::Rejected, why)),
+            Err(_) => {
+                let why = format!("no answer to RELP's open within {limit:.1?}; {CURE}");
+                Err((FaultKind::Timeout, why))
+            }
         }
     }
 
@@ -113,9 +122,9 @@ impl Talk {
             while !self.session.is_closed() {
                 self.listen().await?;
             }
-            self.link.close().await.map_err(|broken| End::Broken(broken.why))
+            self.link.close().await.map_err(|broken| End::Broken(broken.kind, broken.why))
         };
-        if let Ok(Err(End::Broken(why) | End::Refused { why, .. })) =
+        if let Ok(Err(End::Broken(_, why) | End::Refused { why, .. })) =
             timeout(CLOSE_LIMIT, goodbye).await
         {
             tracing::debug!(%why, "the server did not end the session in order");
@@ -189,12 +198,13 @@ impl Talk {
             None if self.session.is_opening() => format!("{}; {CURE}", broken.why),
             None => broken.why,
         };
-        self.ends(End::Broken(why))
+        self.ends(End::Broken(broken.kind, why))
     }
 
     fn silent(&mut self, what: &str) -> End {
         let limit = self.limits.answer_timeout;
-        self.ends(End::Broken(format!("{what} within {limit:.1?} (answer_timeout)")))
+        let why = format!("{what} within {limit:.1?} (answer_timeout)");
+        self.ends(End::Broken(FaultKind::Timeout, why))
     }
 
     /// Keeps the first end, which tells most.

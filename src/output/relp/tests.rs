@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::rustls::version::TLS13;
 
 use super::*;
-use crate::metrics::Metrics;
+use crate::metrics::{FaultKind, Metrics};
 use crate::net::tls::testing::Authority;
 
 /// In which the end of a session must be noticed.
@@ -187,7 +187,7 @@ async fn what_was_answered_before_the_end_is_settled_and_the_rest_is_not() {
     peer.answer(4, "200 OK").await;
     drop(peer);
     let fault = output.acknowledged(3).await.unwrap_err();
-    assert_eq!(fault, Fault::retry("the peer closed the connection"));
+    assert_eq!(fault, Fault::of(FaultKind::Closed, "the peer closed the connection"));
     assert_eq!(output.settled(), 3);
 }
 

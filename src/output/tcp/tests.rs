@@ -11,7 +11,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::server::TlsStream;
 
 use super::*;
-use crate::metrics::Metrics;
+use crate::metrics::{FaultKind, Metrics};
 use crate::net::tls::testing::{Authority, Issued};
 
 /// In which the end of a link must be noticed.
@@ -79,7 +79,7 @@ async fn the_end_of_an_idle_peer_is_noticed_and_leaves_no_doubt() {
     let (mut output, peer) = connected(&[]).await;
     drop(peer);
     let fault = timeout(AT_ONCE, output.acknowledged(0)).await.unwrap().unwrap_err();
-    assert_eq!(fault, Fault::retry("the peer closed the connection"));
+    assert_eq!(fault, Fault::of(FaultKind::Closed, "the peer closed the connection"));
     assert!(output.send(frames(b"x")).await.is_err(), "a link that ended stays ended");
 }
 
@@ -93,7 +93,7 @@ async fn writing_into_a_link_that_the_peer_has_closed_leaves_no_doubt_either() {
             break fault;
         }
     };
-    assert_eq!(fault, Fault::retry("the peer closed the connection"));
+    assert_eq!(fault, Fault::of(FaultKind::Closed, "the peer closed the connection"));
     assert_eq!(output.settled(), 0);
 }
 
@@ -102,7 +102,7 @@ async fn the_reset_of_an_idle_peer_is_noticed() {
     let (mut output, peer) = connected(&[]).await;
     reset(peer);
     let fault = timeout(AT_ONCE, output.acknowledged(0)).await.unwrap().unwrap_err();
-    assert_eq!(fault, Fault::retry("the peer reset the connection"));
+    assert_eq!(fault, Fault::of(FaultKind::Reset, "the peer reset the connection"));
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ fn sent(lengths: &[usize]) -> Session {
 }
 
 fn broken(result: Result<(), End>) -> String {
-    let Err(End::Broken(why)) = result else { panic!("{result:?}") };
+    let Err(End::Broken(_, why)) = result else { panic!("{result:?}") };
     why
 }
 
