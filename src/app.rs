@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::admin::{Admin, Pages};
 use crate::config::{Config, Plan, Share, SourceChoice};
@@ -52,13 +55,19 @@ struct App {
     shutdown_timeout: Duration,
 }
 
-/// Sends our own log to standard error, which a container's runtime keeps.
+/// Sends our own log to standard error, which a container's runtime keeps. Of libraries only what
+/// is amiss: what they trace holds signed requests and tokens.
 pub fn start_log(level: tracing::Level) {
+    let shown = Targets::new()
+        .with_target("downspout", level)
+        .with_default(level.min(tracing::Level::WARN));
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(level)
         .with_ansi(false)
         .with_target(false)
+        .finish()
+        .with(shown)
         .init();
 }
 

@@ -91,6 +91,16 @@ fn given(
     let Some(path) = file else { return Ok(None) };
     let place = format!("{file_name}={}", path.escape_debug());
     let text = content(&path).map_err(|why| Problem::new(format!("{place}: {why}")))?;
+    // What is wrong with a route is said with the route, but a key is none.
+    if ROUTES.contains(&name)
+        && let Some(at) = crate::route::split_list(&text).position(|uri| !uri.contains("://"))
+    {
+        let example = "syslog+tcp://logs.example.com:514";
+        let entry = at + 1;
+        return Err(Problem::new(format!(
+            "{place}: entry {entry} of the file is no route URI; write one like {example}"
+        )));
+    }
     Ok(some(text).map(|text| Given { text, place, from_file: true }))
 }
 

@@ -103,6 +103,16 @@ impl Launch {
             .env("DOWNSPOUT_SOURCE", "replay:-")
     }
 
+    /// An agent that is `fed`, and told by `WATCHDOG_PID` that the watchdog is its own, as systemd
+    /// does it.
+    pub fn by_itself() -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "WATCHDOG_PID=$$ exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_downspout")]);
+        let mut launch = Self::by(command).env("DOWNSPOUT_SOURCE", "replay:-");
+        launch.command.stdin(Stdio::piped());
+        launch
+    }
+
     /// An agent that ships the numbered lines of a file and exits.
     pub fn replaying(path: &Path) -> Self {
         Self::new().env("DOWNSPOUT_SOURCE", format!("replay:{}", path.display()))
