@@ -25,6 +25,7 @@ deploy/setup/build-tools.sh
 deploy/setup/docker-engine.sh
 trap clean_up EXIT
 clean_up
+deploy/setup/readers.sh
 deploy/setup/receivers.sh
 deploy/setup/moto.sh
 deploy/setup/busybox-image.sh

@@ -2,10 +2,12 @@
 //! `Config` that exists can work. Never connects.
 
 mod arguments;
+mod completions;
 mod draft;
 mod env;
 mod gather;
 mod help;
+mod man;
 mod plan;
 mod reference;
 mod table;
@@ -115,12 +117,14 @@ pub fn parse(env: &dyn Env, arguments: &[String]) -> Result<Command, Vec<Problem
         _ => {}
     }
     let mut problems = std::mem::take(&mut arguments.problems);
-    if arguments.action == Action::Reference {
-        return if problems.is_empty() {
-            Ok(Command::Print(reference::text()))
-        } else {
-            Err(problems)
-        };
+    let printed = match arguments.action {
+        Action::Reference => Some(reference::text()),
+        Action::Man => Some(man::page()),
+        Action::Completions(shell) => completions::script(shell),
+        _ => None,
+    };
+    if let Some(text) = printed {
+        return if problems.is_empty() { Ok(Command::Print(text)) } else { Err(problems) };
     }
     let (draft, more) = gather::draft(env, &arguments);
     problems.extend(more);

@@ -28,12 +28,14 @@ pub(super) enum Action {
     ShowCheckpoint,
     ResetCheckpoint,
     Reference,
+    Man,
+    Completions(&'static str),
     Version,
     Help,
 }
 
 /// The sub-commands and what they do.
-pub(super) const COMMANDS: [(&str, &str); 4] = [
+pub(super) const COMMANDS: [(&str, &str); 6] = [
     (
         "healthcheck",
         "Ask the running agent under DOWNSPOUT_HTTP whether it is well; for HEALTHCHECK.",
@@ -47,7 +49,12 @@ pub(super) const COMMANDS: [(&str, &str); 4] = [
         "Remove the positions kept under DOWNSPOUT_STATE_DIR; refused while an agent runs on them.",
     ),
     ("reference", "Print the reference of all variables and route options as Markdown."),
+    ("man", "Print the manual page: downspout man | man -l -"),
+    ("completions SHELL", "Print the completions for bash, zsh or fish."),
 ];
+
+/// The shells that there are completions for.
+pub(super) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// The switches, which take no value, and what they do.
 pub(super) const SWITCHES: [(&str, &str); 5] = [
@@ -70,6 +77,8 @@ impl Arguments {
                 parsed.flag(argument, &mut rest);
             } else if argument == "checkpoint" {
                 parsed.checkpoint(rest.next_if(|next| !next.starts_with('-')));
+            } else if argument == "completions" {
+                parsed.completions(rest.next_if(|next| !next.starts_with('-')));
             } else {
                 parsed.positional(argument);
             }
@@ -90,6 +99,7 @@ impl Arguments {
         match text {
             "healthcheck" => self.act(Action::Healthcheck),
             "reference" => self.act(Action::Reference),
+            "man" => self.act(Action::Man),
             "" => {}
             uri if uri.contains(':') || driver(uri).is_some() => self.routes.push(uri.to_owned()),
             word => {
@@ -114,6 +124,14 @@ impl Arguments {
             }
             None => self.problem("checkpoint needs a word more; write show or reset".into()),
         }
+    }
+
+    fn completions(&mut self, shell: Option<&str>) {
+        if let Some(shell) = SHELLS.into_iter().find(|known| Some(*known) == shell) {
+            return self.act(Action::Completions(shell));
+        }
+        let given = shell.map(|shell| format!(" {}", shell.escape_debug())).unwrap_or_default();
+        self.problem(format!("completions{given}: write one of {}", SHELLS.join(", ")));
     }
 
     fn flag<'a>(

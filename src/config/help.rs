@@ -14,7 +14,7 @@ const HEAD: &str = "\
 downspout ships the logs of all containers of a Docker host.
 
 Usage: downspout [FLAGS] [URI…]
-       downspout healthcheck | checkpoint show | checkpoint reset | reference
+       downspout COMMAND
 
 Examples:
   downspout                                               print all lines on this terminal
@@ -23,12 +23,12 @@ Examples:
   DOWNSPOUT_MEMORY_LIMIT=32MiB downspout --log-level debug --check syslog+udp://[::1]:514
 ";
 
-const VARIABLES: &str = "
+pub(super) const VARIABLES: &str = "
 Variables, each also a flag (DOWNSPOUT_MEMORY_LIMIT is --memory-limit, which wins) and readable
 from a file whose path is in NAME_FILE. An empty value counts as unset. [default]
 ";
 
-const ROUTES: &str = "
+pub(super) const ROUTES: &str = "
 Routes: SCHEME://HOST:PORT?OPTION=VALUE&OPTION=VALUE, several with commas between. IPv6 addresses
 stand in brackets; '&', '#', '%', ',' and others inside a value are written %26, %23, %25, %2C.
 Over TCP and TLS, HOST:PORT|HOST:PORT goes to the first that answers.
@@ -54,15 +54,25 @@ pub(super) fn text() -> String {
         page.entry(&driver.schemes.join(", "), driver.help);
         page.paragraph(&format!("Example: {}", driver.example));
     }
-    page.options("Options of every route", route::OPTIONS);
-    page.options("Options of cloudwatch routes", route::STORE_OPTIONS);
-    page.options("Options of every route but cloudwatch", route::LINK_OPTIONS);
-    page.options("Options of several addresses, over TCP, TLS and RELP", failover::OPTIONS);
-    page.options("Options of the encoding", encode::OPTIONS);
-    for driver in DRIVERS {
-        page.options(&format!("Options of {}", driver.schemes.join(", ")), driver.options);
+    for (heading, options) in groups() {
+        page.options(&heading, options);
     }
     page.0
+}
+
+/// All options of routes, with a heading for each group that has any.
+pub(super) fn groups() -> Vec<(String, &'static [OptionSpec])> {
+    let mut groups = vec![
+        ("Options of every route".to_owned(), route::OPTIONS),
+        ("Options of cloudwatch routes".to_owned(), route::STORE_OPTIONS),
+        ("Options of every route but cloudwatch".to_owned(), route::LINK_OPTIONS),
+        ("Options of several addresses, over TCP, TLS and RELP".to_owned(), failover::OPTIONS),
+        ("Options of the encoding".to_owned(), encode::OPTIONS),
+    ];
+    for driver in DRIVERS.iter().filter(|driver| !driver.options.is_empty()) {
+        groups.push((format!("Options of {}", driver.schemes.join(", ")), driver.options));
+    }
+    groups
 }
 
 struct Page(String);
@@ -101,7 +111,7 @@ impl Page {
     }
 }
 
-fn title(name: &str, unit: &str, default: &str) -> String {
+pub(super) fn title(name: &str, unit: &str, default: &str) -> String {
     let default = if default.is_empty() { String::new() } else { format!("  [{default}]") };
     format!("{name}={unit}{default}")
 }

@@ -39,6 +39,7 @@ mod fakes;
 mod file_faults;
 mod image;
 mod lives;
+mod manual;
 mod metrics;
 mod multiline;
 mod outages;
