@@ -6,13 +6,14 @@
 
 ARG BUILDER_IMAGE=rust:1-alpine
 FROM ${BUILDER_IMAGE} AS build
+ARG REVISION=unknown
 # ring has C and assembly in it.
 RUN if command -v apk >/dev/null; then apk add --no-cache musl-dev gcc ca-certificates; fi
 WORKDIR /src
 COPY . .
 # An explicit target keeps +crt-static away from build scripts and procedural macros.
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS="-C target-feature=+crt-static" \
+ && DOWNSPOUT_REVISION="$REVISION" RUSTFLAGS="-C target-feature=+crt-static" \
     cargo build --release --locked --bin downspout --target "$host" \
  && install -D "target/$host/release/downspout" /out/downspout \
  && install -D -m 644 /etc/ssl/certs/ca-certificates.crt /out/ca-certificates.crt \
