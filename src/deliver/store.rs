@@ -154,7 +154,9 @@ impl StoreDelivery {
     /// The time is over. What is in a log is read again after the next start; the rest is lost.
     fn give_up(&self) {
         let waiting = self.lanes.abandon();
-        let lost = waiting.0 + self.ledger.unreturnable();
+        // Of a batch that is sent in pieces, some may be taken.
+        let all = self.metrics.lines_in_flight();
+        let lost = (waiting.0 + self.ledger.unreturnable()).min(all);
         if lost > 0 {
             self.metrics.dropped(DropReason::Shutdown, lost, waiting.1);
             tracing::warn!(

@@ -33,22 +33,29 @@ pub(super) struct Stretch {
     other: Option<Line>,
     last: Line,
     edge: Edge,
-    lines: u64,
+    /// Lines that are in the batch; others were given up before.
+    in_flight: u64,
 }
 
 impl Stretch {
-    /// `lines`, behind which the log stands as `edge` says. `None` if there are none.
-    pub(super) fn of(settled: &Arc<Settled>, lines: &[Line], edge: Edge) -> Option<Self> {
+    /// `lines`, behind which the log stands as `edge` says, and of which so many are in a batch.
+    /// `None` if there are none.
+    pub(super) fn of(
+        settled: &Arc<Settled>,
+        lines: &[Line],
+        edge: Edge,
+        in_flight: u64,
+    ) -> Option<Self> {
         let last = *lines.last()?;
         let other = lines.iter().rev().find(|line| line.stream != last.stream).copied();
-        Some(Self { settled: settled.clone(), other, last, edge, lines: lines.len() as u64 })
+        Some(Self { settled: settled.clone(), other, last, edge, in_flight })
     }
 
     fn append(&mut self, next: Self) {
         let before =
             if next.last.stream == self.last.stream { self.other } else { Some(self.last) };
-        let lines = self.lines + next.lines;
-        *self = Self { other: next.other.or(before), lines, ..next };
+        let in_flight = self.in_flight + next.in_flight;
+        *self = Self { other: next.other.or(before), in_flight, ..next };
     }
 
     fn settle(&self) {
@@ -101,11 +108,11 @@ impl Ledger {
         }
     }
 
-    /// Lines that were not taken and are in no log any more.
+    /// Lines of batches that were not taken as a whole, which are in no log any more.
     pub(super) fn unreturnable(&self) -> u64 {
         let entries = self.logs.values().flatten();
         let lost = entries.filter(|entry| !entry.done && !entry.stretch.settled.is_in_log());
-        lost.map(|entry| entry.stretch.lines).sum()
+        lost.map(|entry| entry.stretch.in_flight).sum()
     }
 }
 
@@ -117,8 +124,9 @@ pub(super) struct Run<'a> {
     edge: Edge,
     /// From here on lines are in no stretch yet.
     from: usize,
-    /// The batch of the lines since then, if any of them is in one.
+    /// The batch of the lines since then, if any of them is in one, and how many are.
     batch: Option<u64>,
+    placed: u64,
     /// By line, the earliest stamp of it and all behind it; made when the chunk is first cut.
     earliest: Vec<Timestamp>,
 }
@@ -126,7 +134,7 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     /// The lines of a chunk.
     pub(super) fn new(settled: &'a Arc<Settled>, lines: &'a [Line], edge: Edge) -> Self {
-        Self { settled, lines, edge, from: 0, batch: None, earliest: Vec::new() }
+        Self { settled, lines, edge, from: 0, batch: None, placed: 0, earliest: Vec::new() }
     }
 
     /// Line `index` is in `batch`.
@@ -140,6 +148,7 @@ impl<'a> Run<'a> {
             None => self.batch = Some(batch),
             Some(_) => {}
         }
+        self.placed += 1;
     }
 
     /// All lines are placed.
@@ -150,7 +159,8 @@ impl<'a> Run<'a> {
     fn flush(&mut self, to: usize, ledger: &mut Ledger) {
         let lines = self.lines.get(self.from..to).unwrap_or_default();
         let edge = Edge { open: self.open_behind(to), ..self.edge };
-        if let Some(stretch) = Stretch::of(self.settled, lines, edge) {
+        let placed = std::mem::take(&mut self.placed);
+        if let Some(stretch) = Stretch::of(self.settled, lines, edge, placed) {
             match self.batch.take() {
                 Some(batch) => ledger.add(batch, stretch),
                 None => ledger.skip(stretch),

@@ -457,6 +457,25 @@ async fn what_no_store_takes_is_not_sent_and_counted_and_the_cursor_passes_it() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_in_an_outage_counts_each_lost_line_once() {
+    let mut site = Site::new(|_| failed(Trouble::Unavailable));
+    let (lane, web) = site.open("web");
+    let at = |millis, text: &str| (millis, Stream::Stdout, text.to_owned());
+    let old = -15 * 24 * 3_600_000;
+    lane.push(chunk_at(&web, &[at(old, "old"), at(-2, "one"), at(-1, ""), at(0, "two")]));
+    site.pass(Duration::from_mins(1)).await;
+    // Its log goes with it: what is on its way cannot be read again.
+    site.lanes.gone("web");
+    site.stop.quit();
+    site.end().await;
+    let dropped =
+        |reason: &str| site.value("lines_dropped_total", &format!(",reason=\"{reason}\""));
+    assert_eq!([dropped("too_old"), dropped("empty"), dropped("shutdown")], [1, 1, 2]);
+    assert_eq!(site.value("lines_in_flight", ""), 0);
+    site.assert_balance();
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_bad_event_costs_itself_only() {
     let mut site = Site::new(|call| {
         if call.events.iter().any(|(_, text)| text == "line 000611") {
