@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Client as Sdk;
 use aws_sdk_cloudwatchlogs::config::IdentityCache;
+use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudwatchlogs::operation::RequestId;
 use aws_sdk_cloudwatchlogs::types::{LogGroupClass, RejectedLogEventsInfo};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -48,7 +50,7 @@ pub(super) struct Client {
     creation: Creation,
     /// Compression is wanted and was not refused.
     gzip: Arc<AtomicBool>,
-    creating: tokio::sync::Mutex<Creating>,
+    creating: Mutex<Creating>,
     /// Groups that are being made.
     groups: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     metrics: StoreMetrics,
@@ -82,10 +84,7 @@ impl Client {
             clock,
             creation,
             gzip,
-            creating: tokio::sync::Mutex::new(Creating {
-                left: CREATE_BURST,
-                next: Instant::now(),
-            }),
+            creating: Mutex::new(Creating { left: CREATE_BURST, next: Instant::now() }),
             groups: Mutex::default(),
             metrics,
         }
@@ -166,14 +165,8 @@ impl Client {
             .customize()
             .mutate_request(move |request| replace_body(request, &body, gzip))
             .send();
-        match timeout(limit, Box::pin(call)).await {
-            Ok(Ok(reply)) => Ok(refused(reply.rejected_log_events_info())),
-            Ok(Err(error)) => Err(outcome::of(&error, gzip)),
-            Err(_) => Err(Failing {
-                kind: Kind::Trouble(Trouble::Unanswered),
-                why: format!("no answer within {} s", limit.as_secs()),
-            }),
-        }
+        let reply = within(limit, gzip, call).await?;
+        Ok(refused(reply.rejected_log_events_info()))
     }
 
     /// Makes a stream, and its group if that is missing too.
@@ -237,7 +230,7 @@ impl Client {
             .log_group_name(&name.group)
             .log_stream_name(&name.stream)
             .send();
-        let made = within(call, |error| outcome::of(error, false)).await;
+        let made = within(CALL_TIMEOUT, false, call).await;
         if made.is_ok() {
             self.metrics.streams_created.inc();
         }
@@ -256,7 +249,7 @@ impl Client {
             .set_tags(tags)
             .set_log_group_class(class.as_deref().map(LogGroupClass::from))
             .send();
-        let made = within(call, |error| outcome::of(error, false)).await;
+        let made = within(CALL_TIMEOUT, false, call).await;
         if made.is_ok() {
             self.metrics.groups_created.inc();
             tracing::info!(%group, "log group made");
@@ -276,7 +269,7 @@ impl Client {
                 .log_group_name(group)
                 .retention_in_days(days)
                 .send();
-            let Err(failing) = within(call, |error| outcome::of(error, false)).await else {
+            let Err(failing) = within(CALL_TIMEOUT, false, call).await else {
                 return;
             };
             if attempt == RETENTION_ATTEMPTS {
@@ -293,7 +286,7 @@ impl Client {
     /// Waits until something may be made.
     async fn turn(&self) {
         let at = {
-            let mut creating = self.creating.lock().await;
+            let mut creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
             if creating.next + CREATE_EVERY * CREATE_BURST <= now {
                 creating.left = CREATE_BURST;
@@ -321,24 +314,30 @@ fn replace_body(request: &mut HttpRequest, body: &Bytes, gzip: bool) {
     }
 }
 
+/// The reply to a call, or what its failure means. `gzip` says whether it was compressed.
 async fn within<T, E>(
-    call: impl Future<Output = Result<T, E>>,
-    understood: impl Fn(&E) -> Failing,
-) -> Result<(), Failing> {
-    match timeout(CALL_TIMEOUT, Box::pin(call)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(understood(&error)),
+    limit: Duration,
+    gzip: bool,
+    call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, Failing>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    SdkError<E, HttpResponse>: RequestId,
+{
+    match timeout(limit, Box::pin(call)).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(error)) => Err(outcome::of(&error, gzip)),
         Err(_) => Err(Failing {
             kind: Kind::Trouble(Trouble::Unanswered),
-            why: format!("no answer within {} s", CALL_TIMEOUT.as_secs()),
+            why: format!("no answer within {} s", limit.as_secs()),
         }),
     }
 }
 
-fn unless_there(made: Result<(), Failing>) -> Result<(), Failing> {
+fn unless_there<T>(made: Result<T, Failing>) -> Result<(), Failing> {
     match made {
-        Err(Failing { kind: Kind::Exists, .. }) => Ok(()),
-        made => made,
+        Ok(_) | Err(Failing { kind: Kind::Exists, .. }) => Ok(()),
+        Err(failing) => Err(failing),
     }
 }
 

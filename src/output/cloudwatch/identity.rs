@@ -254,10 +254,15 @@ fn explained(error: &CredentialsError) -> String {
 
 /// An error and what it came from, in one line.
 pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    with_causes(error.to_string(), error)
+}
+
+/// `text`, and what an error came from, in one line.
+pub(super) fn with_causes(mut text: String, error: &dyn std::error::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
+        // Layers repeat each other.
         if !text.contains(&more) {
             text.push_str(": ");
             text.push_str(&more);

@@ -24,6 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::clock::Clock;
 use super::connect::Connect;
+use super::identity::with_causes;
 use crate::net::tls;
 
 /// The service ends idle connections after some 6 s; AWS advises its clients to use none that was
@@ -149,23 +150,12 @@ impl Transport {
 }
 
 fn failed(error: &hyper_util::client::legacy::Error) -> Failed {
-    let failure = if error.is_connect() { Failure::Connect } else { Failure::Closed };
-    let mut why = String::from(if error.is_connect() {
-        "cannot connect"
+    let (failure, what) = if error.is_connect() {
+        (Failure::Connect, "cannot connect")
     } else {
-        "the connection ended before a reply"
-    });
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Layers repeat each other.
-        if !why.contains(&text) {
-            why.push_str(": ");
-            why.push_str(&text);
-        }
-        cause = error.source();
-    }
-    Failed { failure, why }
+        (Failure::Closed, "the connection ended before a reply")
+    };
+    Failed { failure, why: with_causes(what.into(), error) }
 }
 
 /// One of the SDK's connectors: the pool, and how long its caller wants to wait.
