@@ -233,11 +233,9 @@ fn docker(draft: &Draft, env: &dyn Env) -> Result<docker::Settings, Problem> {
         overflow: draft.overflow.unwrap_or(Overflow::DropOldest),
         probe_after: draft.probe_after,
         follow_shipped: draft.follow_shipped,
-        strategy: if draft.files {
-            docker::Strategy::Auto { containers_dir: draft.containers_dir.clone() }
-        } else {
-            docker::Strategy::Api
-        },
+        strategy: if draft.files { docker::Strategy::Auto } else { docker::Strategy::Api },
+        containers_dir: draft.containers_dir.clone(),
+        container_series: draft.container_series,
         variables: false,
     })
 }

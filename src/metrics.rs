@@ -2,6 +2,7 @@
 //! on the path of a line, never kept in step by hand where the object can be asked.
 
 mod agent;
+pub mod containers;
 mod delays;
 mod destination;
 mod drop_reason;
@@ -241,6 +242,12 @@ impl Make<'_> {
     fn add<C: Collector + Clone + 'static>(&self, family: C) -> Result<C, prometheus::Error> {
         self.registry.register(Box::new(family.clone()))?;
         Ok(family)
+    }
+
+    fn containers(&self) -> Result<Containers, prometheus::Error> {
+        let containers = Containers::default();
+        self.add(containers::Families::new(containers.clone())?)?;
+        Ok(containers)
     }
 
     fn opts(name: &str, help: &str) -> Opts {

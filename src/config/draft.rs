@@ -16,6 +16,7 @@ use crate::source::replay::Input;
 const MIN_MEMORY: u64 = 16 << 20;
 const MIN_LINE: u64 = 1 << 10;
 const MAX_LINE: u64 = 16 << 20;
+const MAX_CONTAINER_SERIES: usize = 10_000;
 const MIN_TIME: Duration = Duration::from_millis(10);
 const MAX_TIME: Duration = Duration::from_hours(1);
 /// RFC 5424 section 6: HOSTNAME.
@@ -43,6 +44,7 @@ pub(crate) struct Draft {
     pub(crate) follow_shipped: bool,
     pub(crate) files: bool,
     pub(crate) containers_dir: Option<PathBuf>,
+    pub(crate) container_series: usize,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) memory_limit: u64,
     pub(crate) max_line_bytes: usize,
@@ -174,6 +176,15 @@ pub(super) fn containers_dir(draft: &mut Draft, text: &str) -> Result<(), String
         return Err("expected an absolute path such as /var/lib/docker/containers".into());
     }
     draft.containers_dir = Some(text.into());
+    Ok(())
+}
+
+pub(super) fn container_series(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.container_series = text
+        .parse()
+        .ok()
+        .filter(|series| *series <= MAX_CONTAINER_SERIES)
+        .ok_or_else(|| format!("expected 0 to {MAX_CONTAINER_SERIES}"))?;
     Ok(())
 }
 

@@ -121,6 +121,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     row("DOWNSPOUT_CONTAINERS_DIR", "", "path", draft::containers_dir,
         "Where Docker's folder of containers is mounted. Unset, it is at Docker's own path, such as \
          /var/lib/docker/containers."),
+    row("DOWNSPOUT_CONTAINER_SERIES", "0", "0 to 10000", draft::container_series,
+        "How many containers have metrics of their own: lines, bytes, and the size of the log file. All \
+         others share the container _other; 0 for no such metrics."),
     row("DOWNSPOUT_STATE_DIR", "/var/lib/downspout", "path|off", draft::state_dir,
         "Folder that keeps how far each log was delivered, so that a restart goes on there; mount a \
          volume at it. One agent at a time; off keeps nothing."),

@@ -61,7 +61,9 @@ fn without_any_setting_docker_goes_to_standard_output() {
         overflow: Overflow::DropOldest,
         probe_after: Duration::from_secs(45),
         follow_shipped: false,
-        strategy: docker::Strategy::Auto { containers_dir: None },
+        strategy: docker::Strategy::Auto,
+        containers_dir: None,
+        container_series: 0,
         variables: false,
     }));
     assert_eq!(config.state_dir, Some("/var/lib/downspout".into()));
@@ -114,6 +116,7 @@ fn every_variable_reaches_its_field() {
             ("DOWNSPOUT_SHIPPED_DRIVERS", "follow"),
             ("DOWNSPOUT_STRATEGY", "auto"),
             ("DOWNSPOUT_CONTAINERS_DIR", "/host/containers"),
+            ("DOWNSPOUT_CONTAINER_SERIES", "25"),
         ]),
         docker::Settings {
             endpoint: docker::Endpoint::Tls {
@@ -128,7 +131,9 @@ fn every_variable_reaches_its_field() {
             overflow: Overflow::DropNewest,
             probe_after: Duration::from_mins(1),
             follow_shipped: true,
-            strategy: docker::Strategy::Auto { containers_dir: Some("/host/containers".into()) },
+            strategy: docker::Strategy::Auto,
+            containers_dir: Some("/host/containers".into()),
+            container_series: 25,
             variables: false,
         }
     );
@@ -511,6 +516,6 @@ fn files_are_read_unless_the_engine_is_to_be_asked() {
     let strategy = |pairs: &[(&str, &str)]| docker_of(pairs).strategy;
     let api = ("DOWNSPOUT_STRATEGY", "api");
     let folder = ("DOWNSPOUT_CONTAINERS_DIR", "/host/containers");
-    assert_eq!(strategy(&[]), docker::Strategy::Auto { containers_dir: None });
+    assert_eq!(strategy(&[]), docker::Strategy::Auto);
     assert_eq!(strategy(&[api, folder]), docker::Strategy::Api);
 }

@@ -3,6 +3,7 @@
 use prometheus::{IntCounter, IntGauge};
 
 use super::Make;
+use super::containers::Containers;
 
 /// The counters of the sources.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct SourceMetrics {
     pub containers_missed: IntCounter,
     /// 1 while there is something to read from: the engine answers, the input is open.
     pub source_up: IntGauge,
+    /// What is known of each container.
+    pub containers: Containers,
 }
 
 impl SourceMetrics {
@@ -56,6 +59,7 @@ impl SourceMetrics {
             bytes_garbled: make.counter("log_bytes_garbled_total", "Bytes not understood")?,
             containers_missed: make.counter("containers_missed_total", "Gone too early")?,
             source_up: make.gauge("source_up", "1 while the source can be read")?,
+            containers: make.containers()?,
         })
     }
 }

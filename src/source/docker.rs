@@ -14,6 +14,7 @@ mod model;
 mod own;
 mod position;
 mod silence;
+mod survey;
 mod tracked;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ use crate::lane::Overflow;
 use crate::source::{Feed, Source};
 
 pub use engine::Endpoint;
+pub use survey::{disk, rotation};
 
 /// What the operator decides about the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,18 +50,19 @@ pub struct Settings {
     pub follow_shipped: bool,
     /// How logs are read.
     pub strategy: Strategy,
+    /// Where the engine's folder of containers is for us; the engine's own path when absent.
+    pub containers_dir: Option<PathBuf>,
+    /// How many containers have series of their own.
+    pub container_series: usize,
     /// Whether a route asks for variables of the containers' environments.
     pub variables: bool,
 }
 
 /// How logs are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
     /// From their files where that is possible, else through the engine.
-    Auto {
-        /// Where the engine's folder of containers is for us; the engine's own path when absent.
-        containers_dir: Option<PathBuf>,
-    },
+    Auto,
     /// Through the engine.
     Api,
 }

@@ -54,6 +54,7 @@ mod secrets;
 mod service;
 mod stalls;
 mod support;
+mod survey;
 mod swaps;
 mod tcp_faults;
 mod tls;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::engine::{EngineError, LogStream, Read};
 use super::follower::Follower;
 use crate::assemble::Piece;
+use crate::metrics::containers::Way;
 use crate::record::{Mark, Place, Span, Stream, Timestamp};
 use crate::source::passed;
 
@@ -21,6 +22,7 @@ impl Follower {
     /// more to do for this container.
     pub(super) async fn attach(&mut self) -> bool {
         if !self.shared.settings.attach {
+            self.reads_by(Way::Skipped);
             let name = self.seen.borrow().container.name.clone();
             tracing::info!(
                 container = %name,
@@ -42,6 +44,7 @@ impl Follower {
         match self.shared.engine.attach(&self.tracked.id).await {
             Ok(stream) => {
                 tracing::debug!(container = %self.tracked.id, "attached");
+                self.reads_by(Way::Attach);
                 self.read_attached(stream, facts.tty).await;
             }
             Err(EngineError::NotFound { .. }) => return false,

@@ -18,6 +18,7 @@ use super::engine::{Action, ApiVersion, Engine, EngineError, EngineInfo, Event, 
 use super::follower::{Follower, Shared};
 use super::own;
 use super::silence::Silence;
+use super::survey::Survey;
 use super::tracked::Tracked;
 use super::{Settings, Strategy};
 use crate::backoff::Backoff;
@@ -56,6 +57,7 @@ pub(super) async fn run(settings: Settings, feed: Feed) {
         () = discovery.watch() => {}
         () = shared.silence.watch() => {}
         () = shared.changes.tell() => {}
+        () = shared.survey.watch(&shared) => {}
         () = stop.draining() => {}
     }
 }
@@ -64,6 +66,12 @@ pub(super) async fn run(settings: Settings, feed: Feed) {
 pub(super) fn engine(settings: &Settings) -> Result<Engine, String> {
     let forced = settings.api_version.as_deref().map(str::parse::<ApiVersion>).transpose()?;
     Engine::new(settings.endpoint.clone(), forced).map_err(|error| error.to_string())
+}
+
+/// Where the engine's folder of containers is, if it is anywhere for us.
+pub(super) fn containers_folder(settings: &Settings, info: &EngineInfo) -> PathBuf {
+    let root = info.root.as_deref().unwrap_or(DEFAULT_ROOT);
+    settings.containers_dir.clone().unwrap_or_else(|| Path::new(root).join("containers"))
 }
 
 fn say_strategy(containers: &Path) {
@@ -78,6 +86,10 @@ fn say_strategy(containers: &Path) {
     }
 }
 
+fn is_running(state: &str) -> bool {
+    matches!(state, "running" | "paused" | "restarting")
+}
+
 struct Discovery {
     shared: Arc<Shared>,
     feed: Feed,
@@ -86,6 +98,8 @@ struct Discovery {
     tracked: HashMap<String, Arc<Tracked>>,
     /// Created while we watched, and not started yet: their logs are new.
     created: HashSet<String>,
+    /// What was told last of which container since the last list: the next one may be older.
+    told_of: HashMap<String, Action>,
     /// The last events, by which a repetition is known.
     told: VecDeque<(Timestamp, Action, String)>,
     own_id: Option<String>,
@@ -97,6 +111,8 @@ impl Discovery {
     fn new(engine: Engine, settings: Settings, feed: Feed) -> Self {
         let engine_up = watch::Sender::new(false);
         let containers_dir = watch::Sender::new(None);
+        let own_id = own::container_id();
+        let (containers, series) = (feed.metrics.containers.clone(), settings.container_series);
         let shared = Shared {
             engine,
             metrics: feed.metrics.clone(),
@@ -108,6 +124,7 @@ impl Discovery {
             containers_dir: containers_dir.subscribe(),
             unreadable: Once::new(),
             silence: Silence::new(settings.probe_after),
+            survey: Survey::new(containers, own_id.clone(), series),
             settings,
         };
         Self {
@@ -119,8 +136,9 @@ impl Discovery {
             containers_dir,
             tracked: HashMap::new(),
             created: HashSet::new(),
+            told_of: HashMap::new(),
             told: VecDeque::new(),
-            own_id: own::container_id(),
+            own_id,
         }
     }
 
@@ -156,10 +174,10 @@ impl Discovery {
         if self.shared.settings.hostname.is_none() {
             self.host = info.host.clone().unwrap_or_default();
         }
-        let root = info.root.as_deref().unwrap_or(DEFAULT_ROOT);
-        let engines = || Path::new(root).join("containers");
-        let containers_dir = match &self.shared.settings.strategy {
-            Strategy::Auto { containers_dir } => containers_dir.clone().or_else(|| Some(engines())),
+        let folder = containers_folder(&self.shared.settings, info);
+        self.shared.survey.look_into(folder.clone());
+        let containers_dir = match self.shared.settings.strategy {
+            Strategy::Auto => Some(folder),
             Strategy::Api => None,
         };
         if let Some(folder) = &containers_dir {
@@ -182,6 +200,7 @@ impl Discovery {
     /// Events and lists side by side, until one fails.
     async fn session(&mut self) -> Result<(), EngineError> {
         let since = Timestamp::now().before(OVERLAP_NANOS).max(self.since);
+        self.told_of.clear();
         let engine = self.shared.engine.clone();
         let mut events = engine.events(Some(since))?;
         let list = |after: Duration| {
@@ -220,8 +239,10 @@ impl Discovery {
         }
         self.told.push_back(key);
         tracing::trace!(action = event.action.name(), id = %event.id, "event");
+        self.told_of.insert(event.id.clone(), event.action);
         match event.action {
             Action::Create => {
+                self.shared.survey.found(&event.id, &event.name, false);
                 if event.time >= self.since {
                     self.created.insert(event.id.clone());
                 }
@@ -231,6 +252,7 @@ impl Discovery {
                 }
             }
             Action::Start => {
+                self.shared.survey.found(&event.id, &event.name, true);
                 let id = event.id.clone();
                 if !self.track(&self.container(event), true)
                     && let Some(tracked) = self.tracked.get(&id)
@@ -239,12 +261,14 @@ impl Discovery {
                 }
             }
             Action::Rename => {
+                self.shared.survey.renamed(&event.id, &event.name);
                 if let Some(tracked) = self.tracked.get(&event.id) {
                     tracked.renamed(&event.name);
                 }
             }
             Action::Destroy => self.forget(&event.id),
             Action::Die => {
+                self.shared.survey.died(&event.id);
                 if let Some(tracked) = self.tracked.get(&event.id) {
                     tracked.died();
                 }
@@ -254,7 +278,26 @@ impl Discovery {
     }
 
     fn reconcile(&mut self, listed: Vec<Listed>) {
+        // What events have told since the last list is at least as new as this one.
+        let told_of = std::mem::take(&mut self.told_of);
+        let listed: Vec<_> = listed
+            .into_iter()
+            .filter(|listed| told_of.get(&listed.id) != Some(&Action::Destroy))
+            .collect();
+        let told_of: HashSet<&str> = told_of
+            .iter()
+            .filter(|(_, action)| **action != Action::Destroy)
+            .map(|(id, _)| id.as_str())
+            .collect();
         let there: HashSet<&str> = listed.iter().map(|listed| listed.id.as_str()).collect();
+        let there = &there | &told_of;
+        let survey = &self.shared.survey;
+        for Listed { id, name, state, .. } in &listed {
+            if !(told_of.contains(id.as_str()) && survey.knows(id)) {
+                survey.found(id, name, is_running(state));
+            }
+        }
+        survey.listed(&there);
         let gone: Vec<_> =
             self.tracked.keys().filter(|id| !there.contains(id.as_str())).cloned().collect();
         for id in gone {
@@ -265,7 +308,7 @@ impl Discovery {
             intake.retain(&there);
         }
         for listed in listed {
-            let running = matches!(listed.state.as_str(), "running" | "paused" | "restarting");
+            let running = is_running(&listed.state);
             let new = listed.created > self.since.seconds();
             // A container may have printed its last while no agent ran. One that was never looked
             // at may have run since the first start; its floor tells what is wanted of it.
@@ -312,9 +355,10 @@ impl Discovery {
         }
         let new = self.created.remove(&id);
         tracing::debug!(container = %container.name, %id, new, "following");
-        let tracked = Arc::new(Tracked::new(container.clone(), new, running));
+        let tally = self.shared.survey.tally(&id);
+        let tracked = Arc::new(Tracked::new(container.clone(), new, running, tally));
         let whole = self.shared.settings.backlog || new;
-        for intake in self.feed.intakes.iter() {
+        for (number, intake) in self.feed.intakes.iter().enumerate() {
             let (shared, tracked) = (self.shared.clone(), tracked.clone());
             let (intake, container) = (intake.clone(), container.clone());
             let max_line_bytes = self.feed.max_line_bytes;
@@ -323,7 +367,7 @@ impl Discovery {
                 // One that is made anew after a panic goes on where the lane was.
                 let lane = intake.open(&container, first);
                 let assembler = intake.assembler(max_line_bytes);
-                Follower::new(shared.clone(), tracked.clone(), lane, assembler).run()
+                Follower::new(shared.clone(), tracked.clone(), number, lane, assembler).run()
             });
         }
         self.tracked.insert(id, tracked);
@@ -335,6 +379,7 @@ impl Discovery {
             intake.gone(id);
         }
         self.created.remove(id);
+        self.shared.survey.gone(id);
         if let Some(tracked) = self.tracked.remove(id) {
             tracked.gone();
         }

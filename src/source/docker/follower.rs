@@ -5,31 +5,27 @@
 //! stopped and whose last record was taken is read to its end.
 
 mod file;
+mod shared;
 mod stream;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Settings;
-use super::changes::Changes;
-use super::engine::{Engine, EngineError};
+use super::engine::EngineError;
 use super::files::Files;
 use super::position::Position;
-use super::silence::Silence;
 use super::tracked::{Seen, Tracked};
 use crate::assemble::Assembler;
 use crate::backoff::Backoff;
 use crate::lane::Lane;
-use crate::metrics::SourceMetrics;
+use crate::metrics::containers::Way;
 use crate::record::{Chunk, ChunkBuilder, Edge, FileId, Stream, Timestamp};
-use crate::shutdown::Stop;
 use crate::source::passed;
+pub(super) use shared::Shared;
 
 /// First and longest pause between two streams of one log.
 const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -43,46 +39,6 @@ const PARK_AFTER: Duration = Duration::from_secs(5);
 const GATHER: Duration = Duration::from_millis(1);
 /// Reads that follow each other faster than this make a stream busy.
 const BUSY_WITHIN: Duration = Duration::from_millis(3);
-
-/// What all followers share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) engine: Engine,
-    pub(super) settings: Settings,
-    pub(super) metrics: SourceMetrics,
-    pub(super) stop: Stop,
-    /// How many logs may be opened at the same moment.
-    pub(super) opening: Semaphore,
-    /// True while the engine answers.
-    pub(super) engine_up: watch::Receiver<bool>,
-    /// The engine skips compressed rotated files when asked for `since` (up to 20.10).
-    pub(super) since_skips: AtomicBool,
-    /// Who listens, and since when without hearing anything.
-    pub(super) silence: Silence,
-    /// Which log files have changed.
-    pub(super) changes: Arc<Changes>,
-    /// Where the logs are, if they may be read from files and the engine says where.
-    pub(super) containers_dir: watch::Receiver<Option<PathBuf>>,
-    /// Said once: files that are there cannot be read.
-    pub(super) unreadable: Once,
-}
-
-impl Shared {
-    // A file that is not there is another log driver's way.
-    fn say_unreadable(&self, error: &io::Error) {
-        if error.kind() == io::ErrorKind::NotFound {
-            return;
-        }
-        self.metrics.files_refused.inc();
-        self.unreadable.call_once(|| {
-            tracing::warn!(
-                %error,
-                "a log file cannot be read; Docker is asked instead, which costs it 20 times as \
-                 much (run as root, with Docker's folder of containers mounted)"
-            );
-        });
-    }
-}
 
 /// How much of a log to ask for. A short tail is a hundred times cheaper for the engine than
 /// `since`, which reads the whole log; if it does not reach back far enough, the next is tried.
@@ -124,6 +80,8 @@ enum End {
 pub(super) struct Follower {
     pub(super) shared: Arc<Shared>,
     pub(super) tracked: Arc<Tracked>,
+    /// Of its destination.
+    number: usize,
     pub(super) seen: watch::Receiver<Seen>,
     pub(super) lane: Lane,
     position: Position,
@@ -147,6 +105,7 @@ impl Follower {
     pub(super) fn new(
         shared: Arc<Shared>,
         tracked: Arc<Tracked>,
+        number: usize,
         lane: Lane,
         assembler: Assembler,
     ) -> Self {
@@ -165,8 +124,14 @@ impl Follower {
             backoff: Backoff::new(REOPEN.0, REOPEN.1),
             shared,
             tracked,
+            number,
             lane,
         }
+    }
+
+    /// Has the survey know how the log is read.
+    pub(super) fn reads_by(&self, way: Way) {
+        self.shared.survey.read_by(&self.tracked.id, self.number, way);
     }
 
     /// Follows until the container is gone or the agent stops.
@@ -354,6 +319,7 @@ impl Follower {
     pub(super) fn chunk(&mut self) -> Option<Chunk> {
         let mut chunk = self.builder.take(&self.seen.borrow().container)?;
         chunk.edge = Edge { open: self.assembler.holds_from(), file: self.from_file };
+        self.tracked.tally.count(chunk.lines().len() as u64, chunk.text_bytes() as u64);
         Some(chunk)
     }
 

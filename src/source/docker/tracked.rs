@@ -9,6 +9,7 @@ use super::engine::{EngineError, LogQuery, Read};
 use super::follower::Shared;
 use super::frames::{Decoded, Frames};
 use super::position::Position;
+use crate::metrics::containers::Tally;
 use crate::record::{Container, Timestamp};
 
 /// Drivers that ship by themselves: their containers' lines are on their way already.
@@ -24,6 +25,8 @@ pub(super) struct Tracked {
     skipped: OnceCell<bool>,
     terminal: OnceCell<bool>,
     variables: OnceCell<()>,
+    /// What was read of it.
+    pub(super) tally: Arc<Tally>,
 }
 
 /// What events and lists have said of a container.
@@ -41,7 +44,7 @@ pub(super) struct Seen {
 
 impl Tracked {
     /// A container whose log is followed. `new`: it was created under our eyes.
-    pub(super) fn new(container: Container, new: bool, running: bool) -> Self {
+    pub(super) fn new(container: Container, new: bool, running: bool, tally: Arc<Tally>) -> Self {
         let id = container.id.clone();
         let seen = Seen { container: Arc::new(container), starts: 0, running, gone: false };
         let seen = watch::Sender::new(seen);
@@ -52,6 +55,7 @@ impl Tracked {
             skipped: OnceCell::new(),
             terminal: OnceCell::new(),
             variables: OnceCell::new(),
+            tally,
         }
     }
 
@@ -119,6 +123,9 @@ impl Tracked {
     pub(super) async fn is_skipped(&self, shared: &Shared) -> bool {
         let skipped = self.skipped.get_or_try_init(|| async {
             let facts = shared.engine.inspect(&self.id).await?;
+            if let Some(facts) = &facts {
+                shared.survey.learned(facts);
+            }
             // A container that is gone already is shipped: its stream was opened in time.
             Ok::<bool, EngineError>(facts.is_some_and(|facts| {
                 let ships = SHIPPING.contains(&facts.driver.as_str());

@@ -494,6 +494,14 @@ impl Metrics {
         own.filter(|series| has(series, label)).map(|series| series.value).sum()
     }
 
+    /// The series of a family with exactly these labels; `None` if there is none.
+    pub fn series(&self, family: &str, labels: &[(&str, &str)]) -> Option<u64> {
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let labels: BTreeMap<String, String> = labels.collect();
+        let own = |series: &&Series| series.family == family && series.labels == labels;
+        self.0.iter().find(own).map(|series| series.value)
+    }
+
     /// The only series of a family without labels.
     #[track_caller]
     pub fn value(&self, family: &str) -> u64 {

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -94,6 +94,8 @@ struct Shared {
     release: Release,
     root: PathBuf,
     has_files: bool,
+    /// Containers so far.
+    made: AtomicUsize,
     stop: AtomicBool,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
     requests: Mutex<Vec<String>>,
@@ -120,6 +122,7 @@ impl FakeEngine {
             release,
             root: directory.path().into(),
             has_files,
+            made: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             containers: Mutex::default(),
             requests: Mutex::default(),
@@ -139,8 +142,13 @@ impl FakeEngine {
 
     /// A container that was created and started just now, and whose log is empty.
     pub fn container(&self, name: &str) -> Arc<Container> {
+        self.container_with(name, "json-file", "{}")
+    }
+
+    /// The same with a log driver and its options in JSON.
+    pub fn container_with(&self, name: &str, driver: &str, options: &str) -> Arc<Container> {
         let mut containers = self.shared.containers.lock().unwrap();
-        let number = containers.len() + 1;
+        let number = self.shared.made.fetch_add(1, SeqCst) + 1;
         // The first twelve digits are the short id.
         let id = format!("{number:012x}{number:052x}");
         let folder = self.shared.root.join("containers");
@@ -148,6 +156,7 @@ impl FakeEngine {
             files: self.shared.has_files.then(|| Mutex::new(LogFiles::create(&folder, &id))),
             id,
             name: name.to_owned(),
+            log_config: format!(r#"{{"Type":"{driver}","Config":{options}}}"#),
             created: now(),
             log: Mutex::new(Log { is_running: true, ..Log::default() }),
             grown: Condvar::new(),
@@ -216,6 +225,7 @@ pub struct Container {
     pub id: String,
     /// Without slash.
     pub name: String,
+    log_config: String,
     created: i64,
     log: Mutex<Log>,
     files: Option<Mutex<LogFiles>>,
@@ -622,10 +632,10 @@ fn chunk(body: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn inspection(container: &Container) -> String {
-    let Container { id, name, .. } = container;
+    let Container { id, name, log_config, .. } = container;
     let (state, running) = container.state();
     format!(
-        r#"{{"Id":"{id}","Name":"/{name}","Config":{{"Image":"fake","Labels":{{}},"Tty":false}},"HostConfig":{{"LogConfig":{{"Type":"json-file","Config":{{}}}}}},"State":{{"Status":"{state}","Running":{running},"Restarting":false}}}}"#
+        r#"{{"Id":"{id}","Name":"/{name}","Config":{{"Image":"fake","Labels":{{}},"Tty":false}},"HostConfig":{{"LogConfig":{log_config}}},"State":{{"Status":"{state}","Running":{running},"Restarting":false}}}}"#
     )
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{End, Follower};
 use crate::assemble::Piece;
+use crate::metrics::containers::Way;
 use crate::record::{FilePlace, Loss, LossReason, Place, Span, Stream, Timestamp};
 use crate::source::docker::files::{Files, LogFile, MOST_RECORD_BYTES, Next};
 use crate::source::docker::json_file::Decoded;
@@ -50,6 +51,7 @@ impl Follower {
             Err(error) => return End::Files(error),
         };
         self.shared.metrics.files_followed.inc();
+        self.reads_by(Way::File);
         let end = match self.read_on(&mut reader).await {
             Ok(end) => end,
             Err(error) => End::Files(error),

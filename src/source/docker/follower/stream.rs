@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{BUSY_WITHIN, End, Follower, GATHER, PARK_AFTER, REACHES, Reach};
 use crate::assemble::Piece;
+use crate::metrics::containers::Way;
 use crate::record::{Loss, LossReason, Place, Span, Timestamp};
 use crate::source::docker::engine::{EngineError, LogQuery, LogStream, Read};
 use crate::source::docker::frames::{Decoded, Frames};
@@ -31,8 +32,10 @@ impl Follower {
             Err(error) => return End::Broken(error.to_string()),
         };
         if Box::pin(self.tracked.is_skipped(&self.shared)).await {
+            self.reads_by(Way::Skipped);
             return End::Gone;
         }
+        self.reads_by(Way::Api);
         let mut reading = Reading::new(self.must_reach_back());
         let shared = self.shared.clone();
         let ear = shared.silence.listen();
