@@ -29,6 +29,7 @@ use crate::source::docker::Docker;
 use crate::source::replay::Replay;
 use crate::source::{Feed, Intake, Source};
 
+pub(crate) use check::reach;
 pub use check::{Report, check};
 use positions::Positions;
 

@@ -46,6 +46,15 @@ pub enum Command {
     Run(Box<Config>),
     /// Check the destinations, send nothing.
     Check(Box<Config>),
+    /// Look at the host, and say what will hurt.
+    Doctor {
+        /// What the agent would run with.
+        config: Box<Config>,
+        /// How long the logs should keep what a destination does not take.
+        outage: Duration,
+        /// Print JSON instead of text.
+        json: bool,
+    },
     /// Ask the running agent whether it is well.
     Healthcheck {
         /// Where it listens; never the unspecified address.
@@ -145,6 +154,11 @@ pub fn parse(env: &dyn Env, arguments: &[String]) -> Result<Command, Vec<Problem
     match complete(draft, env, &mut problems) {
         Some(config) if problems.is_empty() => Ok(match arguments.action {
             Action::Check => Command::Check(Box::new(config)),
+            Action::Doctor => Command::Doctor {
+                config: Box::new(config),
+                outage: arguments.outage.unwrap_or(arguments::DEFAULT_OUTAGE),
+                json: arguments.json,
+            },
             _ => Command::Run(Box::new(config)),
         }),
         _ => Err(problems),

@@ -19,6 +19,8 @@
 pub mod app;
 /// Environment and arguments to a checked `Config`, help and reference from the same table.
 pub mod config;
+/// What will hurt on this host, each with its cure: `downspout doctor`.
+pub mod doctor;
 
 // ── the path of a line ──────────────────────────────────────────────────────────────────────
 

@@ -7,6 +7,7 @@ use downspout::admin;
 use downspout::app;
 use downspout::checkpoint;
 use downspout::config::{self, Command, Config};
+use downspout::doctor;
 use downspout::options::Problem;
 
 /// Something in the configuration can never work, or a check found a fault.
@@ -26,6 +27,15 @@ fn main() -> ExitCode {
             }
             Err(problem) => complain(&[problem], 1),
         },
+        Ok(Command::Doctor { config, outage, json }) => {
+            match on_runtime(doctor::examine(*config, outage, json)) {
+                Ok(examined) => {
+                    print(&examined.text);
+                    ExitCode::from(examined.outcome.code())
+                }
+                Err(problem) => complain(&[problem], 1),
+            }
+        }
         Ok(Command::ShowCheckpoint { folder }) => match checkpoint::show(&folder) {
             Ok(shown) => {
                 let printed = print(&shown.text);

@@ -20,13 +20,27 @@ use code::{Production, functions, paths};
 /// Every module and what it may import, in the order of `src/lib.rs`. An entry with `::` allows
 /// that one item. ARCHITECTURE.md shows this table; a failing test prints the block to paste.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("main", &["admin", "app", "checkpoint", "config", "options::Problem"]),
+    ("main", &["admin", "app", "checkpoint", "config", "doctor", "options::Problem"]),
     ("app", EVERYTHING),
     (
         "config",
         &[
             "assemble", "backoff", "encode", "failover", "lane", "metrics", "net", "options",
             "output", "record", "route", "shutdown", "source",
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            "app::reach",
+            "config",
+            "metrics",
+            "net",
+            "output",
+            "record",
+            "route",
+            "shutdown",
+            "source",
         ],
     ),
     ("source", &["assemble", "backoff", "lane", "metrics", "net", "options", "record", "shutdown"]),

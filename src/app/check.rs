@@ -40,7 +40,8 @@ pub async fn check(config: Config) -> Report {
     report
 }
 
-async fn reach(peer: Peer) -> Result<String, String> {
+/// Connects to a destination and leaves again; says to what, or why not.
+pub(crate) async fn reach(peer: Peer) -> Result<String, String> {
     match peer {
         Peer::Store(store) => store.connect().await,
         Peer::Link(mut output) => {

@@ -2,9 +2,10 @@
 //! Knows nothing of what the values mean.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::table::{ANY_VALUE, SETTINGS, Setting, TRUE_OR_FALSE};
-use crate::options::{Problem, closest, parse_flag};
+use crate::options::{Problem, closest, parse_duration, parse_flag};
 use crate::output::driver;
 
 /// What the arguments ask for.
@@ -15,8 +16,15 @@ pub(super) struct Arguments {
     pub(super) flags: BTreeMap<&'static str, String>,
     /// Lists of route URIs.
     pub(super) routes: Vec<String>,
+    /// Of `doctor`: JSON instead of text.
+    pub(super) json: bool,
+    /// Of `doctor`: how long the logs should keep what a destination does not take.
+    pub(super) outage: Option<Duration>,
     pub(super) problems: Vec<Problem>,
 }
+
+/// An outage that somebody notices and mends.
+pub(super) const DEFAULT_OUTAGE: Duration = Duration::from_mins(30);
 
 /// What to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +32,7 @@ pub(super) enum Action {
     #[default]
     Run,
     Check,
+    Doctor,
     Healthcheck,
     ShowCheckpoint,
     ResetCheckpoint,
@@ -35,7 +44,14 @@ pub(super) enum Action {
 }
 
 /// The sub-commands and what they do.
-pub(super) const COMMANDS: [(&str, &str); 6] = [
+pub(super) const COMMANDS: [(&str, &str); 7] = [
+    (
+        "doctor",
+        "Look at this host with the present settings and say what will hurt, each with its cure: logs \
+         without a limit, rotation too small for an outage, paths, memory, clocks, destinations. An \
+         agent may run. Exit code: 0 nothing found or notes only, 1 Docker could not be asked, 2 \
+         settings unusable, 3 warnings, 4 problems.",
+    ),
     (
         "healthcheck",
         "Ask the running agent under DOWNSPOUT_HTTP whether it is well; for HEALTHCHECK.",
@@ -55,6 +71,12 @@ pub(super) const COMMANDS: [(&str, &str); 6] = [
 
 /// The shells that there are completions for.
 pub(super) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+/// The flags of `doctor` and what they do.
+pub(super) const DOCTOR_FLAGS: [(&str, &str); 2] = [
+    ("--json", "Print one JSON object instead of text."),
+    ("--outage", "How long the logs should keep what a destination does not take [30m]."),
+];
 
 /// The switches, which take no value, and what they do.
 pub(super) const SWITCHES: [(&str, &str); 5] = [
@@ -92,11 +114,16 @@ impl Arguments {
         if let Some(command) = alone.filter(|_| !parsed.routes.is_empty()) {
             parsed.problem(format!("{command} takes no route URI; leave it out"));
         }
+        if (parsed.json || parsed.outage.is_some()) && parsed.action < Action::Doctor {
+            parsed
+                .problem("--json and --outage are flags of doctor; write downspout doctor".into());
+        }
         parsed
     }
 
     fn positional(&mut self, text: &str) {
         match text {
+            "doctor" => self.act(Action::Doctor),
             "healthcheck" => self.act(Action::Healthcheck),
             "reference" => self.act(Action::Reference),
             "man" => self.act(Action::Man),
@@ -148,6 +175,11 @@ impl Arguments {
             }
             return;
         }
+        match (name, value) {
+            ("--json", None) => return self.json = true,
+            ("--outage", _) => return self.take_outage(value.or_else(|| rest.next())),
+            _ => {}
+        }
         let Some(setting) = setting(name) else {
             return self.unknown(name);
         };
@@ -165,8 +197,20 @@ impl Arguments {
         }
     }
 
+    fn take_outage(&mut self, value: Option<&str>) {
+        match value.map(|value| (value, parse_duration(value))) {
+            Some((_, Ok(outage))) => self.outage = Some(outage),
+            Some((value, Err(why))) => {
+                self.problem(format!("--outage={}: {why}", value.escape_debug()));
+            }
+            None => self.problem("--outage needs a value; write --outage=30m".into()),
+        }
+    }
+
     fn unknown(&mut self, name: &str) {
         let switches = SWITCHES.iter().filter_map(|(name, _)| name.strip_prefix("--"));
+        let doctors = DOCTOR_FLAGS.iter().filter_map(|(name, _)| name.strip_prefix("--"));
+        let switches = switches.chain(doctors);
         let names: Vec<String> =
             settings().map(|(flag, _)| flag).chain(switches.map(str::to_owned)).collect();
         let given = name.trim_start_matches('-');

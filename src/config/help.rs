@@ -1,6 +1,6 @@
 //! The text of `--help`, made from the tables. Never wider than 100 columns.
 
-use super::arguments::{COMMANDS, SWITCHES};
+use super::arguments::{COMMANDS, DOCTOR_FLAGS, SWITCHES};
 use super::table::SETTINGS;
 use crate::encode;
 use crate::failover;
@@ -43,6 +43,10 @@ pub(super) fn text() -> String {
     }
     page.0.push_str("\nFlags:\n");
     for (name, help) in SWITCHES {
+        page.0.push_str(&format_args!("  {name:<14}{help}\n").to_string());
+    }
+    page.0.push_str("\nFlags of doctor:\n");
+    for (name, help) in DOCTOR_FLAGS {
         page.0.push_str(&format_args!("  {name:<14}{help}\n").to_string());
     }
     page.0.push_str(VARIABLES);

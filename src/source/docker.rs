@@ -80,6 +80,27 @@ impl Docker {
     }
 }
 
+/// The engine that the settings name, to be asked by others than the source. Nobody has talked to
+/// it yet.
+pub fn engine_of(settings: &Settings) -> Result<engine::Engine, String> {
+    discovery::engine(settings)
+}
+
+/// Where the engine's folder of containers is, if it is anywhere for us.
+pub fn containers_folder(settings: &Settings, info: &engine::EngineInfo) -> PathBuf {
+    settings.containers_dir.clone().unwrap_or_else(|| info.containers())
+}
+
+/// Whether a log driver ships by itself.
+pub fn ships(driver: &str) -> bool {
+    tracked::SHIPPING.contains(&driver)
+}
+
+/// The id of the container that this process runs in; `None` outside of containers.
+pub fn own_container_id() -> Option<String> {
+    own::container_id()
+}
+
 /// Connects, says who answers, and leaves again.
 pub async fn probe(settings: &Settings) -> Result<String, String> {
     let engine = discovery::engine(settings)?;

@@ -32,6 +32,7 @@ mod cloudwatch;
 mod cloudwatch_fakes;
 mod cloudwatch_moto;
 mod differential;
+mod doctor;
 mod drivers;
 mod engine_faults;
 mod failover;

@@ -36,10 +36,6 @@ const MAX_OPENING: usize = 16;
 const OVERLAP_NANOS: i64 = 10_000_000_000;
 /// What the engine itself remembers.
 const EVENTS_REMEMBERED: usize = 256;
-/// Where an engine keeps everything that does not say so (a socket proxy may forbid it).
-const DEFAULT_ROOT: &str = "/var/lib/docker";
-/// Up to this major release an engine skips compressed rotated files when asked for `since`.
-const LAST_SKIPPING_RELEASE: u32 = 20;
 
 /// Follows all containers of the engine until `feed.stop` drains.
 pub(super) async fn run(settings: Settings, feed: Feed) {
@@ -66,12 +62,6 @@ pub(super) async fn run(settings: Settings, feed: Feed) {
 pub(super) fn engine(settings: &Settings) -> Result<Engine, String> {
     let forced = settings.api_version.as_deref().map(str::parse::<ApiVersion>).transpose()?;
     Engine::new(settings.endpoint.clone(), forced).map_err(|error| error.to_string())
-}
-
-/// Where the engine's folder of containers is, if it is anywhere for us.
-pub(super) fn containers_folder(settings: &Settings, info: &EngineInfo) -> PathBuf {
-    let root = info.root.as_deref().unwrap_or(DEFAULT_ROOT);
-    settings.containers_dir.clone().unwrap_or_else(|| Path::new(root).join("containers"))
 }
 
 fn say_strategy(containers: &Path) {
@@ -169,12 +159,11 @@ impl Discovery {
     }
 
     fn connected(&mut self, info: &EngineInfo) {
-        let skips = info.major().is_none_or(|major| major <= LAST_SKIPPING_RELEASE);
-        self.shared.since_skips.store(skips, Ordering::Relaxed);
+        self.shared.since_skips.store(info.skips_compressed(), Ordering::Relaxed);
         if self.shared.settings.hostname.is_none() {
             self.host = info.host.clone().unwrap_or_default();
         }
-        let folder = containers_folder(&self.shared.settings, info);
+        let folder = super::containers_folder(&self.shared.settings, info);
         self.shared.survey.look_into(folder.clone());
         let containers_dir = match self.shared.settings.strategy {
             Strategy::Auto => Some(folder),

@@ -9,6 +9,7 @@
 
 mod body;
 mod call;
+mod clock;
 mod connection;
 mod endpoint;
 mod error;

@@ -13,7 +13,7 @@ use crate::metrics::containers::Tally;
 use crate::record::{Container, Timestamp};
 
 /// Drivers that ship by themselves: their containers' lines are on their way already.
-const SHIPPING: [&str; 8] =
+pub(super) const SHIPPING: [&str; 8] =
     ["awslogs", "fluentd", "gcplogs", "gelf", "logentries", "splunk", "syslog", "etwlogs"];
 
 /// A container that is followed.

@@ -94,6 +94,8 @@ struct Shared {
     release: Release,
     root: PathBuf,
     has_files: bool,
+    /// By how many nanoseconds its clock is ahead; it tells no time as long as nobody set it.
+    ahead: Mutex<Option<i64>>,
     /// Containers so far.
     made: AtomicUsize,
     stop: AtomicBool,
@@ -122,6 +124,7 @@ impl FakeEngine {
             release,
             root: directory.path().into(),
             has_files,
+            ahead: Mutex::default(),
             made: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             containers: Mutex::default(),
@@ -189,6 +192,11 @@ impl FakeEngine {
             container.files().remove();
         }
         self.shared.tell("destroy", container);
+    }
+
+    /// Sets its clock by that of this host.
+    pub fn set_clock(&self, ahead: i64) {
+        *self.shared.ahead.lock().unwrap() = Some(ahead);
     }
 
     /// Every request so far: method and path with query.
@@ -418,14 +426,19 @@ impl Shared {
                     r#"{{"Version":"{version}","ApiVersion":"{api}","MinAPIVersion":"1.12"}}"#
                 ),
             ),
-            ["info"] => json(
-                client,
-                200,
-                &format!(
-                    r#"{{"Name":"fake","LoggingDriver":"json-file","DockerRootDir":"{}"}}"#,
-                    self.root.display()
-                ),
-            ),
+            ["info"] => {
+                let root = self.root.display();
+                let time = self.ahead.lock().unwrap().map(|ahead| stamp(now() + ahead));
+                let time = time.map(|time| format!(r#","SystemTime":"{time}""#));
+                let time = time.unwrap_or_default();
+                json(
+                    client,
+                    200,
+                    &format!(
+                        r#"{{"Name":"fake","LoggingDriver":"json-file","DockerRootDir":"{root}"{time}}}"#
+                    ),
+                )
+            }
             ["events"] => self.events(client, path),
             ["containers", "json"] => json(client, 200, &self.list()),
             ["containers", id, what] => {

@@ -2,12 +2,18 @@
 //! from JSON, where a field that is missing or odd is as good as empty.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use bollard::models::{ContainerInspectResponse, ContainerSummary, SystemVersion};
 use serde_json::Value;
 
 use super::ApiVersion;
 use crate::record::{NAMING_VARIABLES, Timestamp};
+
+/// Where an engine keeps everything that does not say so (a socket proxy may forbid it).
+const DEFAULT_ROOT: &str = "/var/lib/docker";
+/// Up to this major release an engine skips compressed rotated files when asked for `since`.
+const LAST_SKIPPING_RELEASE: u32 = 20;
 
 /// Who the engine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +105,17 @@ impl EngineInfo {
     /// (compressed files are skipped with `since`, lines repeat or vanish at rotation).
     pub fn major(&self) -> Option<u32> {
         self.version.split('.').next()?.parse().ok()
+    }
+
+    /// Whether it leaves out compressed rotated files when it is asked for `since`, as all do up to
+    /// 20.10.
+    pub fn skips_compressed(&self) -> bool {
+        self.major().is_none_or(|major| major <= LAST_SKIPPING_RELEASE)
+    }
+
+    /// The folder with the files of its containers, on its host.
+    pub fn containers(&self) -> PathBuf {
+        Path::new(self.root.as_deref().unwrap_or(DEFAULT_ROOT)).join("containers")
     }
 }
 
@@ -209,7 +226,7 @@ fn own_name<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// A moment in an inspection: Docker writes UTC, Podman its own zone. The year 1 means never.
-fn moment(text: &str) -> Option<Timestamp> {
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
     if let Some(time) = Timestamp::parse(text.as_bytes()) {
         return Some(time);
     }

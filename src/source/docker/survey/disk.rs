@@ -10,7 +10,7 @@ use rustix::fs::statvfs;
 use crate::metrics::containers::Measured;
 
 /// The unit of `st_blocks`, whatever the file system's own is (stat(2)).
-const BLOCK_BYTES: u64 = 512;
+pub const BLOCK_BYTES: u64 = 512;
 
 /// A file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
