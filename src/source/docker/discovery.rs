@@ -49,12 +49,21 @@ pub(super) async fn run(settings: Settings, feed: Feed) {
     let stop = feed.stop.clone();
     let mut discovery = Discovery::new(engine, settings, feed);
     let shared = discovery.shared.clone();
+    // By itself: what it reads must not hold up an event.
+    let surveyed = shared.clone();
+    discovery.feed.tasks.supervise("survey", move || survey(surveyed.clone()));
     tokio::select! {
         () = discovery.watch() => {}
         () = shared.silence.watch() => {}
         () = shared.changes.tell() => {}
-        () = shared.survey.watch(&shared) => {}
         () = stop.draining() => {}
+    }
+}
+
+async fn survey(shared: Arc<Shared>) {
+    tokio::select! {
+        () = shared.survey.watch(&shared) => {}
+        () = shared.stop.draining() => {}
     }
 }
 

@@ -21,6 +21,9 @@ use rotation::Limits;
 
 /// Between two inspections. The engine spends some milliseconds on each.
 const PACE: Duration = Duration::from_millis(200);
+/// A container that just came is left alone for as long: most that live shorter are gone by then, and
+/// the engine has other things to do while it starts them.
+const SETTLE: Duration = Duration::from_secs(3);
 /// After an inspection that failed, whoever refused it; and between two looks at the disk while
 /// the engine gives no lists.
 const LONG: Duration = Duration::from_mins(1);
@@ -120,9 +123,13 @@ impl Survey {
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.news.notified().await;
+            sleep(SETTLE).await;
             for id in self.containers.unknown() {
                 // Discovery holds the sender as long as this runs.
                 drop(up.wait_for(|up| *up).await);
+                if !self.containers.knows(&id) {
+                    continue;
+                }
                 clock.tick().await;
                 match Box::pin(shared.engine.inspect(&id)).await {
                     Ok(Some(facts)) => self.learned(&facts),
