@@ -32,6 +32,8 @@ const FREE_PARTS: (u64, u64) = (50, 10);
 pub(super) struct Log {
     name: String,
     running: bool,
+    /// It was started at least once, so that it has files.
+    started: bool,
     limits: Limits,
     /// On disk, with all that were rotated; `None` if that cannot be seen.
     bytes: Option<u64>,
@@ -62,6 +64,7 @@ impl Logs {
                 let log = Log {
                     name: container.facts.name.clone(),
                     running: container.running,
+                    started: container.facts.state != "created",
                     limits: Limits::of(&container.facts.driver_options),
                     bytes: disk::log_bytes(folder, &container.facts.id).ok().flatten(),
                     rate: None,
@@ -104,7 +107,7 @@ impl Logs {
 
     /// How many logs should have files: containers that were never started have none.
     pub(super) fn count(&self) -> usize {
-        self.all.len()
+        self.all.iter().filter(|log| log.started).count()
     }
 
     /// Logs without a limit, and those whose room is too small for `outage`.

@@ -10,7 +10,7 @@ use rustix::fs::{Access, access};
 use super::containers::Logs;
 use super::report::{Finding, Severity};
 use super::words::plural;
-use crate::source::docker::{self, Settings, Strategy};
+use crate::source::docker::{self, Endpoint, Settings, Strategy};
 
 /// Files that engines put into every container.
 const MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
@@ -27,7 +27,11 @@ pub(super) fn logs(folder: &Path, host: &Path, logs: &Logs, settings: &Settings)
     let severity = if matters { Severity::Warning } else { Severity::Note };
     let subject = folder.display().to_string();
     let mount = format!("-v {}:{}:ro", host.display(), folder.display());
-    let add = format!("add to docker run: {mount}");
+    let add = match settings.endpoint {
+        Endpoint::Unix(_) => format!("add to docker run: {mount}"),
+        // A socket proxy beside the agent, or another host.
+        _ => format!("on the engine's own host, add to docker run: {mount}"),
+    };
     let costs = "the logs are asked of Docker, which costs it 20 times as much and may lose lines \
                  when a log rotates fast, and nothing can be said of their sizes";
     let mut findings = Vec::new();

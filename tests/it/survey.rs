@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::support::agent::{Agent, Launch, Metrics};
 use super::support::engine::Engine;
 use super::support::fake_engine::{FakeEngine, Release};
-use super::support::numbers::Stream;
+use super::support::numbers::{Expected, Stream};
 use super::support::receiver::TcpReceiver;
 use super::support::{SOON, check, until};
 
@@ -68,6 +68,37 @@ fn containers_are_counted_as_they_start_stop_and_go_once_for_all_destinations() 
     wait_for_containers(&agent, "file", 2, 0);
     engine.container("late");
     wait_for_containers(&agent, "file", 3, 0);
+}
+
+#[test]
+fn a_list_that_is_older_than_an_event_undoes_nothing() {
+    let engine = FakeEngine::with_files(Release::V24);
+    let receiver = TcpReceiver::start();
+    let old = engine.container("old");
+    engine.hold_lists(true);
+    let agent = launch(&engine).arg(receiver.route()).start();
+    until("the list is made", SOON, || {
+        let requests = engine.requests();
+        let asked = requests.iter().any(|line| line.contains("/containers/json?"));
+        check(asked, || "it was not asked for".to_owned())
+    });
+    let late = engine.container("late");
+    engine.remove(&old);
+    // Both were told; the list knows nothing of it.
+    late.print_numbers(Stream::Out, 1..=1, 80);
+    let mut expected = Expected::new(80);
+    expected.add("late", Stream::Out, 1..=1);
+    receiver.inbox.wait_complete(&expected, SOON).assert_complete();
+    engine.hold_lists(false);
+    wait_for_containers(&agent, "file", 1, 0);
+    // The disk is looked at with every list.
+    agent.wait_for("the list has come", SOON, |metrics| {
+        metrics.value("json_file_disk_size_bytes") > 0
+    });
+    late.print_numbers(Stream::Out, 2..=2, 80);
+    expected.add("late", Stream::Out, 1..=2);
+    receiver.inbox.wait_complete(&expected, SOON).assert_complete();
+    wait_for_containers(&agent, "file", 1, 0);
 }
 
 #[test]

@@ -10,7 +10,8 @@ const GIB: u64 = 1 << 30;
 fn log(options: &[(&str, &str)], bytes: Option<u64>, rate: Option<f64>) -> Log {
     let options: BTreeMap<_, _> =
         options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Log { name: "web".into(), running: true, limits: Limits::of(&options), bytes, rate }
+    let limits = Limits::of(&options);
+    Log { name: "web".into(), running: true, started: true, limits, bytes, rate }
 }
 
 fn logs(logs: impl IntoIterator<Item = Log>) -> Logs {

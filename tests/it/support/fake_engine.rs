@@ -103,6 +103,9 @@ struct Shared {
     requests: Mutex<Vec<String>>,
     events: Mutex<Vec<(i64, String)>>,
     told: Condvar,
+    /// Lists are made, and not sent.
+    held: Mutex<bool>,
+    freed: Condvar,
     links: Mutex<BTreeMap<usize, UnixStream>>,
 }
 
@@ -131,6 +134,8 @@ impl FakeEngine {
             requests: Mutex::default(),
             events: Mutex::default(),
             told: Condvar::new(),
+            held: Mutex::default(),
+            freed: Condvar::new(),
             links: Mutex::default(),
         });
         let listening = shared.clone();
@@ -194,6 +199,12 @@ impl FakeEngine {
         self.shared.tell("destroy", container);
     }
 
+    /// Makes lists when they are asked for and keeps them until this is called with false.
+    pub fn hold_lists(&self, held: bool) {
+        *self.shared.held.lock().unwrap() = held;
+        self.shared.freed.notify_all();
+    }
+
     /// Sets its clock by that of this host.
     pub fn set_clock(&self, ahead: i64) {
         *self.shared.ahead.lock().unwrap() = Some(ahead);
@@ -212,6 +223,7 @@ impl FakeEngine {
 impl Drop for FakeEngine {
     fn drop(&mut self) {
         self.shared.stop.store(true, SeqCst);
+        self.hold_lists(false);
         // Wakes the listener.
         UnixStream::connect(self.path()).ok();
         if let Some(listener) = self.listener.take() {
@@ -440,7 +452,11 @@ impl Shared {
                 )
             }
             ["events"] => self.events(client, path),
-            ["containers", "json"] => json(client, 200, &self.list()),
+            ["containers", "json"] => {
+                let list = self.list();
+                drop(self.freed.wait_while(self.held.lock().unwrap(), |held| *held));
+                json(client, 200, &list)
+            }
             ["containers", id, what] => {
                 let Some(container) = self.containers.lock().unwrap().get(*id).cloned() else {
                     return json(client, 404, r#"{"message":"No such container"}"#);
