@@ -23,6 +23,7 @@
 
 mod containers;
 mod destinations;
+mod drivers;
 mod growth;
 mod limits;
 mod look;
@@ -144,7 +145,7 @@ impl Host<'_> {
                 .with("count", *count)
         }));
         report.add(limits::clock(look.ahead));
-        report.add(containers::drivers(&look.containers, self.settings));
+        report.add(drivers::findings(&look.containers, self.settings));
         let folder = docker::containers_folder(self.settings, &look.info);
         let own = folder.clone();
         let (look, logs) = shutdown::blocking(move || {

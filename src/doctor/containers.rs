@@ -1,6 +1,6 @@
-//! What is wrong with the containers: drivers, terminals, and logs that have no limit or too little
-//! room.
+//! What is wrong with the logs of the json-file driver: no limit, or too little room.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use crate::metrics::containers::Rotation;
 use crate::record::Timestamp;
 use crate::source::docker::disk::{self, Space};
 use crate::source::docker::rotation::Limits;
-use crate::source::docker::{Settings, ships};
 
 /// The files of all logs are looked at within this time; a cold disk may want more.
 const MEASURING: Duration = Duration::from_secs(10);
@@ -66,15 +65,21 @@ impl Logs {
                     running: container.running,
                     started: container.facts.state != "created",
                     limits: Limits::of(&container.facts.driver_options),
-                    bytes: disk::log_bytes(folder, &container.facts.id).ok().flatten(),
+                    bytes: None,
                     rate: None,
                 };
                 (log, container.facts.id.as_str())
             })
             .collect();
-        found.sort_by_key(|(log, _)| std::cmp::Reverse(log.bytes));
         let mut logs =
             Self { disk: disk::space(folder).ok(), folder: folder.into(), ..Self::default() };
+        for (log, id) in &mut found {
+            match disk::log_bytes(folder, id) {
+                Ok(bytes) => log.bytes = bytes,
+                Err(error) => logs.cannot_read(&folder.join(id), &error),
+            }
+        }
+        found.sort_by_key(|(log, _)| std::cmp::Reverse(log.bytes));
         for (mut log, id) in found {
             if log.bytes.is_some() {
                 logs.grow(&mut log, &folder.join(id).join(format!("{id}-json.log")), now, end);
@@ -92,12 +97,13 @@ impl Logs {
         match growth::rate(path, now) {
             // One that has stopped grows no more, whatever it did before.
             Ok(rate) => log.rate = Some(if log.running { rate } else { 0.0 }),
-            Err(error) => {
-                let path = path.display();
-                let why = || format!("{path}: {error}");
-                self.unreadable.get_or_insert_with(|| (0, why())).0 += 1;
-            }
+            Err(error) => self.cannot_read(path, &error),
         }
+    }
+
+    fn cannot_read(&mut self, path: &Path, error: &io::Error) {
+        let why = || format!("{}: {error}", path.display());
+        self.unreadable.get_or_insert_with(|| (0, why())).0 += 1;
     }
 
     /// Whether the files of any log can be seen.
@@ -250,63 +256,6 @@ impl Logs {
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn full_in(free: u64, rate: f64) -> Option<f64> {
     (rate > 0.0).then(|| free as f64 / rate)
-}
-
-/// Drivers that are not read, and terminals.
-pub(super) fn drivers(containers: &[Container], settings: &Settings) -> Vec<Finding> {
-    containers.iter().filter_map(|each| driver(each, settings).or_else(|| terminal(each))).collect()
-}
-
-fn driver(container: &Container, settings: &Settings) -> Option<Finding> {
-    let (name, driver) = (&container.facts.name, container.facts.driver.as_str());
-    let finding = match driver {
-        "none" if settings.attach => Finding::new(
-            Severity::Note,
-            "driver-none",
-            name,
-            "its log driver keeps nothing (none); it is attached to, and what it prints while no \
-             agent runs or a destination is down is lost",
-            "give it a driver that keeps a log: --log-driver json-file",
-        ),
-        "none" => Finding::new(
-            Severity::Warning,
-            "driver-none",
-            name,
-            "its log driver keeps nothing (none), so its lines are not shipped",
-            "give it a driver that keeps a log (--log-driver json-file), or set DOWNSPOUT_ATTACH=true",
-        ),
-        shipping if ships(shipping) && settings.follow_shipped => Finding::new(
-            Severity::Note,
-            "driver-ships",
-            name,
-            format!("its log driver ships already ({shipping}): its lines arrive twice"),
-            "give it the driver json-file or local, or set DOWNSPOUT_SHIPPED_DRIVERS=skip",
-        ),
-        shipping if ships(shipping) => Finding::new(
-            Severity::Warning,
-            "driver-ships",
-            name,
-            format!("its log driver ships already ({shipping}), so downspout skips it"),
-            "give it the driver json-file or local with a max-size, or set \
-             DOWNSPOUT_SHIPPED_DRIVERS=follow to have its lines twice",
-        ),
-        _ => return None,
-    };
-    Some(finding.with("driver", driver).with("running", container.running))
-}
-
-fn terminal(container: &Container) -> Option<Finding> {
-    container.facts.tty.then(|| {
-        Finding::new(
-            Severity::Note,
-            "tty",
-            &container.facts.name,
-            "it has a terminal: standard error is not told from standard output, and programs may \
-             print colours",
-            "start it without -t (tty: false)",
-        )
-        .with("running", container.running)
-    })
 }
 
 #[cfg(test)]

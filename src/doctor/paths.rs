@@ -45,7 +45,7 @@ pub(super) fn logs(folder: &Path, host: &Path, logs: &Logs, settings: &Settings)
             let cure = format!("run as root (docker run --user 0), and {add}");
             findings.push(Finding::new(severity, "containers-dir-unreadable", subject, what, cure));
         }
-        Ok(_) if logs.count() > 0 && !logs.any_seen() => {
+        Ok(_) if logs.count() > 0 && !logs.any_seen() && logs.unreadable.is_none() => {
             let what = format!(
                 "this folder holds none of the {}: it is not Docker's folder of containers; {costs}",
                 plural(logs.count(), "json-file log")

@@ -121,6 +121,8 @@ impl Survey {
         let mut up = shared.engine_up.clone();
         let mut clock = interval(PACE);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // After a panic, too, there may be some.
+        self.news.notify_one();
         loop {
             self.news.notified().await;
             sleep(SETTLE).await;
