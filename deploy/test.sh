@@ -28,6 +28,7 @@ clean_up
 deploy/setup/readers.sh
 deploy/setup/receivers.sh
 deploy/setup/moto.sh
+deploy/setup/prometheus.sh
 deploy/setup/busybox-image.sh
 
 step "format"
@@ -54,6 +55,7 @@ export AGENT_IMAGE=downspout:test
 export BUSYBOX_IMAGE=downspout/busybox:test
 export RECEIVERS="${RECEIVERS:-$PWD/target/receivers}"
 export MOTO="${MOTO:-$PWD/target/moto}"
+export PROMETHEUS="${PROMETHEUS:-$PWD/target/prometheus}"
 log="$(mktemp)"
 outcome=0
 cargo test --locked --no-fail-fast -- --test-threads "${TEST_THREADS:-4}" 2>&1 | tee "$log" \

@@ -46,6 +46,7 @@ mod multiline;
 mod outages;
 mod outputs;
 mod pages;
+mod prometheus;
 mod receivers;
 mod relp;
 mod restarts;
