@@ -17,6 +17,7 @@ RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
     cargo build --release --locked --bin downspout --target "$host" \
  && install -D "target/$host/release/downspout" /out/downspout \
  && install -D -m 644 /etc/ssl/certs/ca-certificates.crt /out/ca-certificates.crt \
+ && mkdir -p /out/state/downspout && chmod 770 /out/state/downspout \
  && if ldd /out/downspout 2>&1 | grep '=>'; then echo "the binary is not static" >&2; exit 1; fi
 
 # `deploy/image.sh` takes the lines from here on where no builder image can be had.
@@ -31,6 +32,8 @@ LABEL org.opencontainers.image.title="downspout" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /out/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/downspout /downspout
+# A new volume takes over whose this folder is: nobody's, and that of root without capabilities.
+COPY --chown=65534:0 --from=build /out/state/ /var/lib/
 # Health and metrics.
 EXPOSE 9514
 STOPSIGNAL SIGTERM

@@ -11,7 +11,7 @@ BENCH_PARTS ?= micro backlog transports live burst outage scaling idle flood clo
 export IMAGE BUILDER_IMAGE ROUTE FUZZ_SECONDS SOAK_SECONDS SOAK_SEED BENCH_PARTS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build image dist lint deny bench plot fuzz soak clean
+.PHONY: help run test build image dist deb lint deny bench plot fuzz soak clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
@@ -33,6 +33,9 @@ image: ## the image IMAGE, with BUILDER_IMAGE if it can be had, else from the bi
 
 dist: ## what a release is made of, in target/dist: two builds that must be the same, SBOM, checksums
 	@deploy/dist.sh
+
+deb: ## a Debian package with the binary and its systemd unit, in target
+	@deploy/deb.sh
 
 lint: ## format and lints only
 	cargo fmt --check

@@ -31,6 +31,7 @@ else
     trap 'rm -rf "$stage"' EXIT
     install -m 755 "$binary" "$stage/downspout"
     install -m 644 /etc/ssl/certs/ca-certificates.crt "$stage/ca-certificates.crt"
+    install -d -m 770 "$stage/state/downspout"
     sed -n '/^FROM scratch$/,$p' Dockerfile | sed 's|--from=build /out/||' >"$stage/Dockerfile"
     docker build --quiet "${labels[@]}" --tag "$image" "$stage" >/dev/null
 fi
