@@ -31,6 +31,7 @@ mod clock;
 mod cloudwatch;
 mod cloudwatch_fakes;
 mod cloudwatch_moto;
+mod deployments;
 mod differential;
 mod doctor;
 mod drivers;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use regex_lite::Regex;
 use serde_json::Value;
 
 use crate::support::agent::Launch;
@@ -64,24 +65,11 @@ fn filled_in(query: &str) -> String {
     values.iter().fold(query.to_owned(), |query, (name, value)| query.replace(name, value))
 }
 
-/// The selectors in an expression, `name{…}`, of all metrics that an agent has.
+/// The selectors in an expression, `name{…}`, of all metrics that an agent has. No label of ours
+/// holds a brace.
 fn selectors(expression: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut rest = expression;
-    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    while let Some(start) = rest.bytes().position(|byte| in_name(&byte)) {
-        let from = &rest[start..];
-        let length = from.bytes().take_while(in_name).count();
-        let (name, after) = from.split_at(length);
-        let own = name.starts_with("downspout_") || name.starts_with("process_") || name == "up";
-        // No label of ours holds a brace.
-        let labels = if after.starts_with('{') { after.find('}').unwrap() + 1 } else { 0 };
-        if own {
-            found.insert(format!("{name}{}", &after[..labels]));
-        }
-        rest = &after[labels..];
-    }
-    found
+    let own = Regex::new(r"\b(downspout_\w+|process_\w+|up)\b(\{[^}]*\})?").unwrap();
+    own.find_iter(expression).map(|found| found.as_str().to_owned()).collect()
 }
 
 // Oracle: promtool.

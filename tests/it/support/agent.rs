@@ -74,6 +74,19 @@ impl Launch {
         Self::by(command)
     }
 
+    /// An agent of nobody's with the group of Docker's socket and one capability.
+    pub fn unprivileged(capability: &str) -> Self {
+        let group = std::fs::metadata("/var/run/docker.sock").unwrap().gid();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--no-new-privs"]);
+        command.arg(format!("--groups={group}"));
+        for set in ["inh-caps", "ambient-caps", "bounding-set"] {
+            command.arg(format!("--{set}=-all,+{capability}"));
+        }
+        command.arg(env!("CARGO_BIN_EXE_downspout"));
+        Self::by(command)
+    }
+
     fn of(binary: &str) -> Self {
         Self::by(Command::new(binary))
     }
@@ -169,6 +182,21 @@ impl Launch {
     }
 }
 
+/// Status and body of a page of an agent that listens there.
+pub fn page(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(SOON))?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+    let whole = reply.split_once("\r\n\r\n").and_then(|(head, body)| {
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, body.to_owned()))
+    });
+    whole.ok_or_else(|| std::io::Error::other(format!("not a whole reply: {reply:?}")))
+}
+
 fn released() -> Option<String> {
     std::env::var("AGENT_BINARY").ok().filter(|path| !path.is_empty())
 }
@@ -243,15 +271,7 @@ impl Agent {
     /// Status and body of one of its pages.
     #[track_caller]
     pub fn page(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.http()).expect("the HTTP server accepts");
-        stream.set_read_timeout(Some(SOON)).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("a reply in UTF-8");
-        let (head, body) = reply.split_once("\r\n\r\n").expect("a whole head");
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        (status.expect("a status code"), body.to_owned())
+        page(self.http(), path).expect("the HTTP server answers")
     }
 
     /// One scrape.
@@ -516,7 +536,8 @@ impl Metrics {
         values.iter().sum()
     }
 
-    fn parse(text: &str) -> Self {
+    /// What a page `/metrics` holds.
+    pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| line.starts_with("downspout_"));
         Self(
             lines

@@ -192,8 +192,8 @@ impl Drop for SignatureOracle {
     }
 }
 
-// Without what the machine may have set for AWS.
-fn python(script: &str) -> Command {
+/// A script of tests/receivers, without what the machine may have set for AWS.
+pub fn python(script: &str) -> Command {
     let mut command = Command::new(installed("bin/python3"));
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/receivers").join(script));
     command.env_clear().env("AWS_EC2_METADATA_DISABLED", "true");

@@ -1,4 +1,5 @@
-//! A proxy before the engine's socket: writes down every request, and breaks replies on demand.
+//! A proxy before the engine's socket: writes down every request, refuses those that are not on a
+//! list if it has one, and breaks replies on demand.
 //!
 //! It knows as much HTTP as the agent uses: requests without a body, and replies whose log
 //! streams are chunked, one frame of the log per chunk.
@@ -8,8 +9,10 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
+
+use regex_lite::Regex;
 
 /// Where the engine listens.
 const ENGINE: &str = "/var/run/docker.sock";
@@ -42,6 +45,8 @@ pub struct Proxy {
 #[derive(Default)]
 struct Shared {
     requests: Mutex<Vec<String>>,
+    allowed: OnceLock<Regex>,
+    refused: Mutex<Vec<String>>,
     orders: Mutex<Vec<Order>>,
     links: Mutex<Vec<Link>>,
     present: AtomicBool,
@@ -64,6 +69,14 @@ impl Proxy {
     /// Passes everything through.
     pub fn start() -> Self {
         let proxy = Self::absent();
+        proxy.appear();
+        proxy
+    }
+
+    /// Passes on what the pattern matches, `METHOD PATH` without the query, and refuses all else.
+    pub fn allowing(pattern: Regex) -> Self {
+        let proxy = Self::absent();
+        proxy.shared.allowed.set(pattern).unwrap();
         proxy.appear();
         proxy
     }
@@ -138,6 +151,11 @@ impl Proxy {
         self.shared.requests.lock().unwrap().clone()
     }
 
+    /// The requests that were not allowed.
+    pub fn refused(&self) -> Vec<String> {
+        self.shared.refused.lock().unwrap().clone()
+    }
+
     fn path(&self) -> PathBuf {
         self.directory.path().join("docker.sock")
     }
@@ -206,6 +224,15 @@ impl Shared {
         let mut requests = BufReader::new(client);
         while let Some((line, head)) = request(&mut requests) {
             self.requests.lock().unwrap().push(line.clone());
+            let path = line.split('?').next().unwrap_or_default();
+            if self.allowed.get().is_some_and(|allowed| !allowed.is_match(path)) {
+                self.refused.lock().unwrap().push(line);
+                let mut client = client;
+                let text =
+                    "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+                client.write_all(text.as_bytes()).ok();
+                break;
+            }
             let order = self.order(&line);
             asked.lock().unwrap().clone_from(&line);
             if order == Some(Mischief::Error500) {

@@ -285,6 +285,11 @@ impl TcpReceiver {
         Self::listening(bound(SocketAddr::from(([127, 0, 0, 1], 0))), framing, script)
     }
 
+    /// Reads octet-counted frames on an address of this machine that containers can reach.
+    pub fn at(address: std::net::IpAddr) -> Self {
+        Self::listening(bound(SocketAddr::from((address, 0))), Framing::OctetCounting, [])
+    }
+
     /// Listens on another loopback address, with the port of `other`.
     pub fn beside(other: &Self, address: [u8; 4]) -> Self {
         let address = SocketAddr::from((address, other.address.port()));
