@@ -109,6 +109,7 @@ fn the_nomad_job_is_whole() {
 /// A project that compose has started; it is taken down with its volumes and networks.
 struct Project {
     name: String,
+    agent: String,
     files: Vec<String>,
     variables: Vec<(&'static str, String)>,
     _directory: tempfile::TempDir,
@@ -127,7 +128,8 @@ impl Project {
         );
         std::fs::write(&more, yaml).unwrap();
         let files = [deployed("compose.yaml"), more].map(|file| file.display().to_string());
-        let project = Self {
+        let mut project = Self {
+            agent: String::new(),
             // What compose makes of a name must not change it.
             name: engine.name(name).replace(|c: char| !c.is_ascii_alphanumeric(), ""),
             files: files.to_vec(),
@@ -135,6 +137,7 @@ impl Project {
             _directory: directory,
         };
         text(&project.run(&["up", "-d"]));
+        text(&project.run(&["ps", "-q", "downspout"])).trim().clone_into(&mut project.agent);
         project
     }
 
@@ -149,8 +152,7 @@ impl Project {
     }
 
     fn inspect(&self, format: &str) -> String {
-        let id = text(&self.run(&["ps", "-q", "downspout"]));
-        Engine::docker(&["inspect", "--format", format, id.trim()])
+        Engine::docker(&["inspect", "--format", format, &self.agent])
     }
     /// The agent has no capability, no way to one, and its limits.
     #[track_caller]
