@@ -29,6 +29,8 @@ deploy/setup/readers.sh
 deploy/setup/receivers.sh
 deploy/setup/moto.sh
 deploy/setup/prometheus.sh
+deploy/setup/podman.sh
+deploy/setup/deployments.sh
 deploy/setup/busybox-image.sh
 
 step "format"
@@ -56,6 +58,7 @@ export BUSYBOX_IMAGE=downspout/busybox:test
 export RECEIVERS="${RECEIVERS:-$PWD/target/receivers}"
 export MOTO="${MOTO:-$PWD/target/moto}"
 export PROMETHEUS="${PROMETHEUS:-$PWD/target/prometheus}"
+export PODMAN="${PODMAN:-$PWD/target/podman}"
 log="$(mktemp)"
 outcome=0
 cargo test --locked --no-fail-fast -- --test-threads "${TEST_THREADS:-4}" 2>&1 | tee "$log" \

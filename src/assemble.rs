@@ -35,6 +35,8 @@ pub struct Assembler {
     /// A whole line shorter than this is given out at once; 0 where lines are joined.
     direct_below: usize,
     carriage_returns: bool,
+    /// A record without a line end that is shorter is a line.
+    piece_bytes: usize,
     held: [Held; 2],
     records: Option<Box<Records>>,
     /// Up to here the log's file was read; `None` before anything was taken of it.
@@ -64,6 +66,7 @@ impl Assembler {
             max_line_bytes,
             direct_below: max_line_bytes.saturating_add(1),
             carriage_returns: false,
+            piece_bytes: PIECE_BYTES,
             held: <[Held; 2]>::default(),
             records: None,
             read_to: None,
@@ -83,6 +86,12 @@ impl Assembler {
         self.carriage_returns = strip;
     }
 
+    /// Podman cuts lines where its reads end: a record without a line end is then always continued,
+    /// however short it is.
+    pub fn cut_anywhere(&mut self, anywhere: bool) {
+        self.piece_bytes = if anywhere { 0 } else { PIECE_BYTES };
+    }
+
     /// Takes one piece; whole lines go to `out`. Returns how many parts of overlong lines did.
     pub fn piece(&mut self, piece: Piece<'_>, out: &mut ChunkBuilder) -> u64 {
         let (strip, direct_below) = (self.carriage_returns, self.direct_below);
@@ -90,7 +99,7 @@ impl Assembler {
         let (held, other) = of(&mut self.held, piece.place.stream);
         let (text, ended) = match piece.text.split_last() {
             Some((b'\n', text)) => (text, true),
-            _ => (piece.text, piece.text.len() < PIECE_BYTES),
+            _ => (piece.text, piece.text.len() < self.piece_bytes),
         };
         if ended && !held.open && text.len() < direct_below {
             let text = if strip { text.strip_suffix(b"\r").unwrap_or(text) } else { text };

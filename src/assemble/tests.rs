@@ -114,6 +114,18 @@ fn a_held_piece_keeps_every_mark_behind_it() {
 }
 
 #[test]
+fn where_lines_are_cut_anywhere_only_a_line_feed_ends_one() {
+    let mut feed = Feed::new(1 << 20);
+    feed.assembler.cut_anywhere(true);
+    let time = Timestamp::from_nanos(1);
+    for (pieces, text) in [(1, &b"li"[..]), (2, b"ne\n"), (3, b"whole\n")] {
+        feed.piece(Stream::Stdout, time, pieces, text);
+    }
+    let texts: Vec<_> = feed.lines().into_iter().map(|(_, text, _)| text).collect();
+    assert_eq!(texts, [&b"line"[..], b"whole"]);
+}
+
+#[test]
 fn a_short_record_without_a_line_feed_is_a_whole_line() {
     let mut feed = Feed::new(1 << 20);
     feed.line(Stream::Stdout, b"no end", false);

@@ -1,6 +1,6 @@
 //! Completions for shells, made from the tables: commands, flags, schemes of routes.
 
-use super::arguments::{COMMANDS, SHELLS, SWITCHES, settings};
+use super::arguments::{COMMANDS, DOCTOR_FLAGS, SHELLS, SWITCHES, settings};
 use crate::output::DRIVERS;
 
 /// The script for one of `SHELLS`; `None` for another.
@@ -33,7 +33,7 @@ fn help_of(first: &str) -> &'static str {
 
 /// Flags with their help, those without a value first.
 fn flags() -> Vec<(String, &'static str, bool)> {
-    let long = SWITCHES.iter().filter(|(name, _)| name.starts_with("--"));
+    let long = SWITCHES.iter().chain(&DOCTOR_FLAGS).filter(|(name, _)| name.starts_with("--"));
     let switches = long.map(|(name, help)| ((*name).to_owned(), *help, false));
     switches.chain(settings().map(|(flag, row)| (format!("--{flag}"), row.help, true))).collect()
 }

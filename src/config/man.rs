@@ -1,6 +1,6 @@
 //! The manual page, made from the tables: `downspout man | man -l -`.
 
-use super::arguments::{COMMANDS, SWITCHES};
+use super::arguments::{COMMANDS, DOCTOR_FLAGS, SWITCHES};
 use super::help;
 use super::table::SETTINGS;
 use crate::output::DRIVERS;
@@ -39,6 +39,10 @@ pub(super) fn page() -> String {
     }
     page.section("FLAGS");
     for (name, help) in SWITCHES {
+        page.entry(name, help);
+    }
+    page.request("SS \"Flags of doctor\"");
+    for (name, help) in DOCTOR_FLAGS {
         page.entry(name, help);
     }
     page.section("ENVIRONMENT");
@@ -120,7 +124,7 @@ mod tests {
         for setting in SETTINGS {
             assert!(has(&format!("{}=", setting.name)), "{setting:?}");
         }
-        for (name, _) in COMMANDS.iter().chain(&SWITCHES) {
+        for (name, _) in COMMANDS.iter().chain(&SWITCHES).chain(&DOCTOR_FLAGS) {
             assert!(has(name), "{name}");
         }
         for driver in DRIVERS {

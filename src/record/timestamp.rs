@@ -74,6 +74,22 @@ impl Timestamp {
         nanos_of_second(second)?.checked_add(nanos_of_fraction(fraction)?).map(Self)
     }
 
+    /// The same in any zone: `Z`, or an offset such as `+02:00`. Podman writes its own.
+    pub fn parse_zoned(text: &[u8]) -> Option<Self> {
+        let Some((local, &[sign @ (b'+' | b'-'), h0, h1, b':', n0, n1])) =
+            text.split_last_chunk::<6>()
+        else {
+            return Self::parse(text);
+        };
+        let two = |a: u8, b: u8| -> Option<i64> { Some(digit(a)? * 10 + digit(b)?) };
+        let offset = (two(h0, h1)? * 3600 + two(n0, n1)? * 60) * NANOS;
+        let offset = if sign == b'+' { offset } else { -offset };
+        let (second, fraction) = local.split_first_chunk()?;
+        let fraction = [fraction, b"Z"].concat();
+        let nanos = nanos_of_second(second)?.checked_add(nanos_of_fraction(&fraction)?)?;
+        nanos.checked_sub(offset).map(Self)
+    }
+
     /// Year to second in UTC, shifted by `offset` seconds (an east-positive zone offset).
     #[expect(
         clippy::cast_possible_truncation,

@@ -47,6 +47,7 @@ mod multiline;
 mod outages;
 mod outputs;
 mod pages;
+mod podman;
 mod prometheus;
 mod receivers;
 mod relp;

@@ -14,6 +14,7 @@ pub mod http;
 pub mod log_files;
 pub mod moto;
 pub mod numbers;
+pub mod podman;
 pub mod prometheus;
 pub mod proxy;
 pub mod random;

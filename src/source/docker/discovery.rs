@@ -119,6 +119,7 @@ impl Discovery {
             opening: Semaphore::new(MAX_OPENING),
             engine_up: engine_up.subscribe(),
             since_skips: AtomicBool::new(true),
+            cuts_anywhere: AtomicBool::new(false),
             changes: Arc::new(Changes::new()),
             containers_dir: containers_dir.subscribe(),
             unreadable: Once::new(),
@@ -169,6 +170,7 @@ impl Discovery {
 
     fn connected(&mut self, info: &EngineInfo) {
         self.shared.since_skips.store(info.skips_compressed(), Ordering::Relaxed);
+        self.shared.cuts_anywhere.store(info.podman, Ordering::Relaxed);
         if self.shared.settings.hostname.is_none() {
             self.host = info.host.clone().unwrap_or_default();
         }

@@ -9,6 +9,8 @@ use crate::record::{StampReader, Stream, Timestamp};
 
 /// `2026-11-22T22:40:06.063720431Z `: RFC 3339 with nine digits, then a space.
 const STAMP_BYTES: usize = 31;
+/// The same with an offset in the place of the `Z`: the longest that Podman writes.
+const LONGEST_STAMP_BYTES: usize = 36;
 /// `[stream, 0, 0, 0, length as u32 big-endian]` (pkg/stdcopy).
 const HEADER_BYTES: usize = 8;
 /// Where the engine cuts a record of a terminal (`defaultBufSize`).
@@ -156,17 +158,27 @@ impl Frames {
             }
             (_, payload) => (Stream::Stdout, payload),
         };
-        let stamped = payload.split_at_checked(STAMP_BYTES).and_then(|(stamp, text)| {
-            let time = self.stamps.parse(stamp.strip_suffix(b" ")?)?;
-            Some((time, text))
-        });
-        sink(match stamped {
+        sink(match self.stamped(payload) {
             Some((time, text)) => {
                 let terminal = self.form == Form::Terminal;
                 Decoded::Record { stream, time, text, terminal }
             }
             None => Decoded::Garbled(record.len()),
         });
+    }
+
+    fn stamped<'a>(&mut self, payload: &'a [u8]) -> Option<(Timestamp, &'a [u8])> {
+        let fixed = payload.split_at_checked(STAMP_BYTES).and_then(|(stamp, text)| {
+            let time = self.stamps.parse(stamp.strip_suffix(b" ")?)?;
+            Some((time, text))
+        });
+        if fixed.is_some() || self.form == Form::Terminal {
+            return fixed;
+        }
+        // Podman up to 4 writes whole seconds, and all of them the host's zone.
+        let start = payload.get(..LONGEST_STAMP_BYTES).unwrap_or(payload);
+        let (stamp, text) = payload.split_at_checked(memchr::memchr(b' ', start)?)?;
+        Some((Timestamp::parse_zoned(stamp)?, text.get(1..)?))
     }
 }
 
@@ -225,6 +237,8 @@ mod tests {
             frame(2, &stamped(b"err")),
             frame(1, &stamped(b"")),
             frame(1, b"no stamp\n"),
+            frame(1, b"2026-11-22T22:40:06Z whole second\n"),
+            frame(1, b"2026-11-23T00:40:06.063720431+02:00 zone\n"),
             frame(3, b"Error grabbing logs: EOF\n"),
         ]
         .concat();
@@ -233,6 +247,8 @@ mod tests {
             "stderr err",
             "stdout ",
             "garbled 17",
+            r"stdout whole second\n",
+            r"stdout zone\n",
             r"error Error grabbing logs: EOF\n",
         ];
         assert_eq!(decode(&[&body]).unwrap(), wanted);

@@ -28,6 +28,8 @@ pub struct EngineInfo {
     pub host: Option<String>,
     /// The log driver of containers that name none; `None` if that is not ours to know.
     pub default_driver: Option<String>,
+    /// It is Podman, whose logs differ.
+    pub podman: bool,
     /// The folder under which it keeps everything, on its host; `None` if that is not ours to know.
     pub root: Option<String>,
 }
@@ -86,19 +88,29 @@ pub struct Inspected {
 impl EngineInfo {
     pub(super) fn typed(reply: &SystemVersion) -> Result<Self, String> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        Self::of(text(&reply.version), &text(&reply.api_version), &text(&reply.min_api_version))
+        let versions = [&reply.version, &reply.api_version, &reply.min_api_version].map(text);
+        let first = reply.components.as_ref().and_then(|components| components.first());
+        Self::of(&versions, first.map(|component| component.name.as_str()))
     }
 
     pub(super) fn lenient(reply: &Value) -> Result<Self, String> {
-        let text = |path| text(reply, path).unwrap_or_default();
-        Self::of(text("/Version"), &text("/ApiVersion"), &text("/MinAPIVersion"))
+        let paths = ["/Version", "/ApiVersion", "/MinAPIVersion"];
+        let versions = paths.map(|path| text(reply, path).unwrap_or_default());
+        Self::of(&versions, text(reply, "/Components/0/Name").as_deref())
     }
 
     /// `api` is the engine's newest until both have agreed.
-    fn of(version: String, newest: &str, oldest: &str) -> Result<Self, String> {
-        let api = newest.parse()?;
-        let oldest_api = oldest.parse().ok();
-        Ok(Self { version, api, oldest_api, host: None, default_driver: None, root: None })
+    fn of(versions: &[String; 3], component: Option<&str>) -> Result<Self, String> {
+        let [version, newest, oldest] = versions;
+        Ok(Self {
+            version: version.clone(),
+            api: newest.parse()?,
+            oldest_api: oldest.parse().ok(),
+            host: None,
+            default_driver: None,
+            podman: component == Some("Podman Engine"),
+            root: None,
+        })
     }
 
     /// The first number of the release, e.g. 20: before 23 the engine's log reader has faults
@@ -227,20 +239,7 @@ fn own_name<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 /// A moment in an inspection: Docker writes UTC, Podman its own zone. The year 1 means never.
 pub(super) fn moment(text: &str) -> Option<Timestamp> {
-    if let Some(time) = Timestamp::parse(text.as_bytes()) {
-        return Some(time);
-    }
-    let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
-    let (sign, offset) = offset.split_at_checked(1)?;
-    let (hours, minutes) = offset.split_once(':')?;
-    let offset = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
-    let offset = match sign {
-        "+" => offset,
-        "-" => -offset,
-        _ => return None,
-    };
-    let local = Timestamp::parse(format!("{local}Z").as_bytes())?;
-    Some(Timestamp::from_nanos(local.nanos().checked_sub(offset * 1_000_000_000)?))
+    Timestamp::parse_zoned(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -292,7 +291,12 @@ mod tests {
             json!({"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"});
         let strict = EngineInfo::typed(&serde_json::from_value(version.clone()).unwrap()).unwrap();
         assert_eq!(strict, EngineInfo::lenient(&version).unwrap());
-        assert_eq!(strict.major(), Some(20));
+        assert_eq!((strict.major(), strict.podman), (Some(20), false));
+        let version = json!({"Version": "4.3.1", "ApiVersion": "1.41", "MinAPIVersion": "1.24",
+            "Components": [{"Name": "Podman Engine", "Version": "4.3.1"}]});
+        let strict = EngineInfo::typed(&serde_json::from_value(version.clone()).unwrap()).unwrap();
+        assert_eq!(strict, EngineInfo::lenient(&version).unwrap());
+        assert!(strict.podman);
     }
 
     #[test]

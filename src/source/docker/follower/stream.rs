@@ -38,6 +38,7 @@ impl Follower {
         self.reads_by(Way::Api);
         let mut reading = Reading::new(self.must_reach_back());
         let shared = self.shared.clone();
+        self.assembler.cut_anywhere(shared.cuts_anywhere.load(Ordering::Relaxed));
         let ear = shared.silence.listen();
         loop {
             if let Some(end) = self.readable(&mut stream, &ear).await {

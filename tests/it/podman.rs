@@ -1,0 +1,42 @@
+//! Podman, through the API that it has for Docker's clients.
+
+use crate::support::SOON;
+use crate::support::agent::Launch;
+use crate::support::engine::Engine;
+use crate::support::numbers::{Expected, Stream, printing};
+use crate::support::podman::Podman;
+use crate::support::receiver::TcpReceiver;
+
+const WIDTH: usize = 60;
+/// Podman's reads end every 8 KiB and cut a line there: so many lines are cut a dozen times.
+const LINES: u64 = 2000;
+
+// Oracle: the receiver's count. Stamps have whole seconds, lines come in pieces, and the names of
+// drivers and events are Podman's own.
+#[test]
+fn the_lines_of_podmans_containers_arrive_complete() {
+    // For the image.
+    let engine = Engine::new("podman");
+    let podman = Podman::start();
+    let receiver = TcpReceiver::start();
+    let both = [Stream::Out, Stream::Err].map(|stream| printing(stream, &(1..=LINES), WIDTH));
+    let script = both.join("; ");
+    // One prints before the agent is there, and is shipped from its beginning.
+    podman.container("before", "k8s-file", &format!("{script}; sleep 1000"));
+    let agent = Launch::new()
+        .env("DOCKER_HOST", podman.docker_host())
+        .env("DOWNSPOUT_BACKLOG", "true")
+        .arg(receiver.route())
+        .ready();
+    podman.container("k8s", "k8s-file", &script);
+    podman.container("json", "json-file", &format!("{script}; sleep 1000"));
+    let mut expected = Expected::new(WIDTH);
+    for name in ["before", "k8s", "json"] {
+        expected.add(name, Stream::Out, 1..=LINES);
+        expected.add(name, Stream::Err, 1..=LINES);
+    }
+    receiver.inbox.wait_complete(&expected, SOON).assert_complete();
+    agent.assert_balance(&receiver.route());
+    assert_eq!(agent.metrics().value("log_bytes_garbled_total"), 0);
+    drop(engine);
+}
