@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # deb.sh [BINARY]: makes a Debian package of the static binary, which is built unless it is given, and
-# prints the package's path as the last line. It brings the binary, downspout.service and its
-# settings in /etc/default/downspout, makes no user and starts nothing.
+# prints the package's path, in OUT or target, as the last line. It brings the binary, manual page,
+# completions, downspout.service and its settings in /etc/default/downspout; makes no user and starts
+# nothing.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/setup/apt.sh"
@@ -35,8 +36,15 @@ install -d "$root/usr/share/doc/downspout"
     printf ' As you like. Apache-2.0 is in /usr/share/common-licenses/Apache-2.0; MIT says:\n .\n'
     sed 's/^$/./; s/^/ /' LICENSE-MIT
 } >"$root/usr/share/doc/downspout/copyright"
+manual="$root/usr/share/man/man8"
+install -d "$manual" "$root/usr/share/bash-completion/completions" \
+    "$root/usr/share/zsh/vendor-completions" "$root/usr/share/fish/vendor_completions.d"
+"$binary" man | gzip -9 -n >"$manual/downspout.8.gz"
+"$binary" completions bash >"$root/usr/share/bash-completion/completions/downspout"
+"$binary" completions zsh >"$root/usr/share/zsh/vendor-completions/_downspout"
+"$binary" completions fish >"$root/usr/share/fish/vendor_completions.d/downspout.fish"
 gzip -9 -n -c CHANGELOG.md >"$root/usr/share/doc/downspout/changelog.gz"
-chmod 644 "$root"/usr/share/doc/downspout/*
+find "$root/usr/share" -type f -exec chmod 644 {} +
 
 install -d -m 755 "$root/DEBIAN"
 echo /etc/default/downspout >"$root/DEBIAN/conffiles"

@@ -353,9 +353,9 @@ fn package() -> tempfile::TempDir {
     directory
 }
 
-// Oracle: dpkg-deb for the package, systemd for the unit in it, a shell for its scripts.
+// Oracle: dpkg-deb for the package, a shell for its scripts.
 #[test]
-fn the_debian_package_holds_a_hardened_unit_and_a_binary_that_runs() {
+fn the_debian_package_holds_the_unit_and_a_binary_that_runs() {
     let directory = package();
     let root = directory.path().join("root");
     let version = Command::new(root.join("usr/bin/downspout")).arg("--version").output().unwrap();
@@ -366,6 +366,8 @@ fn the_debian_package_holds_a_hardened_unit_and_a_binary_that_runs() {
     }
     let files = std::fs::read_to_string(directory.path().join("control/conffiles")).unwrap();
     assert_eq!(files, "/etc/default/downspout\n");
+    let unit = std::fs::read_to_string(root.join("usr/lib/systemd/system/downspout.service"));
+    assert_eq!(unit.unwrap(), read("systemd/downspout.service"));
     for script in ["postinst", "prerm", "postrm"] {
         let path = directory.path().join("control").join(script);
         text(&Command::new("sh").arg("-n").arg(path).output().unwrap());
@@ -373,6 +375,11 @@ fn the_debian_package_holds_a_hardened_unit_and_a_binary_that_runs() {
     let copyright =
         std::fs::read_to_string(root.join("usr/share/doc/downspout/copyright")).unwrap();
     assert!(copyright.contains("Permission is hereby granted"), "{copyright}");
+
+    for file in ["man/man8/downspout.8.gz", "bash-completion/completions/downspout"] {
+        let size = std::fs::metadata(root.join("usr/share").join(file)).unwrap().len();
+        assert!(size > 500, "{file} has {size} bytes");
+    }
 
     // The settings are what the agent takes: every name is known.
     let settings = std::fs::read_to_string(root.join("etc/default/downspout")).unwrap();
@@ -384,22 +391,28 @@ fn the_debian_package_holds_a_hardened_unit_and_a_binary_that_runs() {
     for name in names {
         assert!(reference.contains(&format!("| `{name}` |")), "{name} is unknown");
     }
+}
 
-    // systemd looks for the program where it would be installed.
-    let unit =
-        std::fs::read_to_string(root.join("usr/lib/systemd/system/downspout.service")).unwrap();
-    let binary = root.join("usr/bin/downspout").display().to_string();
-    let verified = directory.path().join("downspout.service");
-    std::fs::write(&verified, unit.replace("/usr/bin/downspout", &binary)).unwrap();
-    let analyze = |arguments: &[&str]| {
-        let output = Command::new("systemd-analyze").args(arguments).arg(&verified).output();
-        let output = output.expect("deploy/setup/deployments.sh brings systemd-analyze");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success() && said.is_empty(), "{arguments:?}: {output:?}");
-    };
-    analyze(&["verify", "--man=no"]);
-    // 10 is exposed, 0 is safe; it is 1.7, and what is left is what it is for.
-    analyze(&["security", "--offline=true", "--threshold=20", "--no-pager"]);
+// Oracle: systemd's own reading of the units.
+#[test]
+fn systemd_takes_the_units_and_finds_them_confined() {
+    let directory = tempfile::tempdir().unwrap();
+    for unit in ["systemd/downspout.service", "podman/downspout.service"] {
+        // It looks for the program, which is not installed here.
+        let text = read(unit).replace("/usr/bin/downspout", env!("CARGO_BIN_EXE_downspout"));
+        let path = directory.path().join("downspout.service");
+        std::fs::write(&path, text).unwrap();
+        // 10 is exposed, 0 is safe; it is below 2, and what is left is what it is for.
+        for check in [
+            &["verify", "--man=no"][..],
+            &["security", "--offline=true", "--threshold=20", "--no-pager"],
+        ] {
+            let output = Command::new("systemd-analyze").args(check).arg(&path).output();
+            let output = output.expect("deploy/setup/deployments.sh brings systemd-analyze");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success() && said.is_empty(), "{unit}: {check:?}: {output:?}");
+        }
+    }
 }
 
 // Oracle: the engine, which takes these options for a container's log.

@@ -52,13 +52,13 @@ impl Podman {
         self.run(&[&options[..], &[&image, "sh", "-c", script]].concat());
     }
 
-    /// Runs a command that must succeed; returns what it printed.
+    /// Runs a command that must succeed; returns what it printed, on either stream.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "podman {arguments:?}: {error}");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned()
     }
 
     // Into files: what monitors a container keeps the command's pipes open.

@@ -28,6 +28,8 @@ pub(in crate::source::docker) struct Shared {
     pub(in crate::source::docker) engine_up: watch::Receiver<bool>,
     /// The engine skips compressed rotated files when asked for `since` (up to 20.10).
     pub(in crate::source::docker) since_skips: AtomicBool,
+    /// The engine cuts lines where it likes, and only a line's end has a line feed (Podman).
+    pub(in crate::source::docker) cuts_anywhere: AtomicBool,
     /// Who listens, and since when without hearing anything.
     pub(in crate::source::docker) silence: Silence,
     /// What is known of all containers.

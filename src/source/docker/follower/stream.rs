@@ -101,7 +101,7 @@ impl Follower {
         if self.position.is_start() || self.position.is_seeking() {
             return all;
         }
-        match REACHES.get(self.reach).copied().unwrap_or(Reach::Since) {
+        match self.reach() {
             Reach::Tail(records) => LogQuery { tail: Some(records), ..all },
             Reach::Since if self.shared.since_skips.load(Ordering::Relaxed) => all,
             Reach::Since => LogQuery { since: self.position.since(self.open_lines()), ..all },
@@ -110,7 +110,14 @@ impl Follower {
 
     fn must_reach_back(&self) -> bool {
         let all = self.position.is_start() || self.position.is_seeking();
-        !all && REACHES.get(self.reach).is_some_and(|r| *r != Reach::Since)
+        !all && self.reach() != Reach::Since
+    }
+
+    fn reach(&self) -> Reach {
+        // Podman miscounts the end of a log in which lines were cut.
+        let miscounts = self.shared.cuts_anywhere.load(Ordering::Relaxed);
+        let reach = REACHES.get(self.reach).filter(|_| !miscounts);
+        reach.copied().unwrap_or(Reach::Since)
     }
 
     /// One read: decodes, admits and assembles what came.
