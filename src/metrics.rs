@@ -27,6 +27,7 @@ pub use source::SourceMetrics;
 pub use store::StoreMetrics;
 
 use agent::ProcessMetrics;
+use containers::Containers;
 use delays::DelayFamily;
 use destination::DestinationFamilies;
 use store::StoreFamilies;
