@@ -5,6 +5,7 @@ mod positions;
 mod service;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,13 @@ pub fn start_log(level: tracing::Level) {
 }
 
 /// Runs the agent until its sources end or a signal comes. Must be called within a runtime.
-pub async fn run(config: Config) -> Result<Ended, Vec<Problem>> {
+///
+/// Boxed, so that all of it is compiled here and not once more in the program.
+pub fn run(config: Config) -> Pin<Box<dyn Future<Output = Result<Ended, Vec<Problem>>>>> {
+    Box::pin(running(config))
+}
+
+async fn running(config: Config) -> Result<Ended, Vec<Problem>> {
     let signals = Signals::new()
         .map_err(|error| vec![Problem::new(format!("cannot listen for signals: {error}"))])?;
     if let Err(error) = kernel::allow_all_files() {

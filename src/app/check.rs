@@ -1,6 +1,7 @@
 //! `--check`: connects to Docker and to every destination, sends nothing, says what it found.
 
 use std::fmt::Write;
+use std::pin::Pin;
 use std::time::Duration;
 
 use crate::config::{Config, SourceChoice};
@@ -20,7 +21,13 @@ pub struct Report {
 }
 
 /// Tries everything that a run would need.
-pub async fn check(config: Config) -> Report {
+///
+/// Boxed, so that all of it is compiled here and not once more in the program.
+pub fn check(config: Config) -> Pin<Box<dyn Future<Output = Report>>> {
+    Box::pin(checking(config))
+}
+
+async fn checking(config: Config) -> Report {
     let mut report = Report { text: String::new(), good: true };
     report.note("configuration", &Ok("valid".to_owned()));
     if let SourceChoice::Docker(settings) = &config.source {
