@@ -94,6 +94,9 @@ impl App {
     async fn start(mut config: Config) -> Result<Self, Vec<Problem>> {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "downspout starts");
         tracing::info!(plan = %config.plan, "memory");
+        for note in &config.notes {
+            tracing::warn!("{note}");
+        }
         let metrics = config.metrics.clone();
         let mut app = Self::new(&config)?;
         // What can refuse the start comes before anything runs.

@@ -7,6 +7,7 @@ mod draft;
 mod env;
 mod gather;
 mod help;
+mod logspout;
 mod man;
 mod plan;
 mod reference;
@@ -101,6 +102,8 @@ pub struct Config {
     pub metrics_token: Option<String>,
     /// Level of our own log.
     pub log_level: Level,
+    /// What is worth a word in the log at the start, in whole sentences.
+    pub notes: Vec<String>,
 }
 
 /// Where lines come from.
@@ -227,6 +230,7 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
         http: draft.http,
         metrics_token: draft.metrics_token,
         log_level: draft.log_level.unwrap_or(Level::INFO),
+        notes: logspout::unread(env),
     })
 }
 
