@@ -19,7 +19,7 @@ use crate::config::{Config, Plan, Share, SourceChoice};
 use crate::deliver::store::{StoreDelivery, StoreParts};
 use crate::deliver::{Delivery, Parts};
 use crate::lane::Lanes;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, gauge_value};
 use crate::net::kernel;
 use crate::options::Problem;
 use crate::output::Peer;
@@ -271,10 +271,9 @@ struct Run<'a> {
 }
 
 fn show_plan(metrics: &Metrics, plan: &Plan) {
-    let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let memory = metrics.memory();
-    memory.limit.set(signed(plan.limit));
-    memory.fixed.set(signed(plan.fixed));
+    memory.limit.set(gauge_value(plan.limit));
+    memory.fixed.set(gauge_value(plan.fixed));
     for Share { name, lanes, window, replay, batch } in &plan.destinations {
         let parts =
             [("lanes", *lanes), ("window", *window), ("replay", *replay), ("batch", *batch)];

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::encode::{Cache, Encoder};
 use crate::lane::{Lanes, Picked};
-use crate::metrics::{DestinationMetrics, DropReason};
+use crate::metrics::{DestinationMetrics, DropReason, gauge_value};
 use crate::output::{Fault, Output};
 use crate::shutdown::Stop;
 
@@ -192,7 +192,7 @@ impl Delivery {
         while !ended || self.window.outstanding() > 0 {
             let reported = self.window.reported();
             let outstanding = self.window.outstanding();
-            self.metrics.window_bytes.set(i64::try_from(outstanding).unwrap_or(i64::MAX));
+            self.metrics.window_bytes.set(gauge_value(outstanding));
             tokio::select! {
                 biased;
                 acknowledged = self.output.acknowledged(reported) => self.settle(acknowledged?),

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::metrics::DestinationMetrics;
+use crate::metrics::{DestinationMetrics, gauge_value};
 use crate::record::{Chunk, Container, Cursor, Resume, Timestamp};
 
 pub use producer::{Lane, Rewinds};
@@ -238,7 +238,7 @@ impl Lanes {
         let late = oldest.map_or(0, |oldest| now.nanos() - oldest.nanos());
         self.metrics.source_lag.set(seconds(behind));
         self.metrics.delivery_lag.set(seconds(late));
-        self.metrics.lane_bytes.set(i64::try_from(used).unwrap_or(i64::MAX));
+        self.metrics.lane_bytes.set(gauge_value(used));
     }
 
     /// Bytes that wait in all lanes.

@@ -229,6 +229,11 @@ const BUILD: [&str; 3] = [
     if cfg!(feature = "cloudwatch") { "cloudwatch" } else { "" },
 ];
 
+/// A count as a gauge takes it.
+pub(crate) fn gauge_value(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
 // A panic while the lock is held leaves handles behind that are still right.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

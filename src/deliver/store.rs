@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::backoff::Backoff;
 use crate::encode::Encoder;
 use crate::lane::Lanes;
-use crate::metrics::{DestinationMetrics, DropReason, FaultKind, StoreMetrics};
+use crate::metrics::{DestinationMetrics, DropReason, FaultKind, StoreMetrics, gauge_value};
 use crate::shutdown::Stop;
 use crate::store::{Reply, Sealed, Store, Terms, Varies};
 
@@ -301,9 +301,7 @@ impl StoreDelivery {
 
     /// Shows how things stand.
     fn note(&mut self, now: Instant) {
-        let set = |gauge: &prometheus::IntGauge, value: usize| {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
+        let set = |gauge: &prometheus::IntGauge, value: usize| gauge.set(gauge_value(value));
         set(&self.store_metrics.puts_in_flight, self.flights.len());
         set(&self.store_metrics.held_bytes, self.streams.held());
         set(&self.metrics.window_bytes, self.streams.held());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use prometheus::{Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use tokio::time::Instant;
 
-use super::{Make, lock};
+use super::{Make, gauge_value, lock};
 
 /// The pages whose requests are counted by their path.
 const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "other"];
@@ -153,7 +153,7 @@ impl MemoryMetrics {
     /// Shows what a destination may use, part by part, in bytes.
     pub fn plan(&self, destination: &str, parts: [(&str, u64); 4]) {
         for (part, bytes) in parts {
-            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+            let bytes = gauge_value(bytes);
             self.plan.with_label_values(&[destination, part]).set(bytes);
             match part {
                 "lanes" => self.lane_limit.with_label_values(&[destination]).set(bytes),
@@ -193,21 +193,20 @@ impl ProcessMetrics {
         let process = procfs::process::Process::myself()?;
         let stat = process.stat()?;
         let ticks = procfs::ticks_per_second() as f64;
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let spent = (stat.utime + stat.stime) as f64 / ticks;
         self.cpu_seconds.inc_by((spent - self.cpu_seconds.get()).max(0.0));
-        self.resident_bytes.set(signed(stat.rss * procfs::page_size()));
-        self.virtual_bytes.set(signed(stat.vsize));
+        self.resident_bytes.set(gauge_value(stat.rss * procfs::page_size()));
+        self.virtual_bytes.set(gauge_value(stat.vsize));
         self.threads.set(stat.num_threads);
         if self.start_seconds.get() == 0.0 {
             let booted = procfs::boot_time_secs()? as f64;
             self.start_seconds.set(booted + stat.starttime as f64 / ticks);
         }
-        self.open_fds.set(i64::try_from(process.fd_count()?).unwrap_or(i64::MAX));
+        self.open_fds.set(gauge_value(process.fd_count()?));
         if let procfs::process::LimitValue::Value(most) =
             process.limits()?.max_open_files.soft_limit
         {
-            self.max_fds.set(signed(most));
+            self.max_fds.set(gauge_value(most));
         }
         Ok(())
     }

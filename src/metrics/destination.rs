@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{DelayFamily, Delays, DropReason, FaultKind, Make};
+use super::{DelayFamily, Delays, DropReason, FaultKind, Make, gauge_value};
 
 /// Held for reading while counters move that belong together, for writing while they are read.
 #[derive(Debug, Clone, Default)]
@@ -101,13 +101,13 @@ impl DestinationMetrics {
         let _moving = self.gate.moving();
         self.lines_read.inc_by(lines);
         self.bytes_read.inc_by(bytes);
-        self.lines_in_flight.add(signed(lines));
+        self.lines_in_flight.add(gauge_value(lines));
     }
 
     /// Counts lines that the peer has acknowledged, and their frames in bytes.
     pub fn delivered(&self, lines: u64, bytes: u64) {
         let _moving = self.gate.moving();
-        self.lines_in_flight.sub(signed(lines));
+        self.lines_in_flight.sub(gauge_value(lines));
         self.lines_delivered.inc_by(lines);
         self.bytes_delivered.inc_by(bytes);
     }
@@ -117,7 +117,7 @@ impl DestinationMetrics {
         let counters = DropReason::ALL.iter().zip(&self.dropped).find(|(each, _)| **each == reason);
         let Some((_, (line_counter, byte_counter))) = counters else { return };
         let _moving = self.gate.moving();
-        self.lines_in_flight.sub(signed(lines));
+        self.lines_in_flight.sub(gauge_value(lines));
         line_counter.inc_by(lines);
         byte_counter.inc_by(bytes);
     }
@@ -231,8 +231,4 @@ impl DestinationFamilies {
             window_bytes: gauge(&self.window_bytes),
         }
     }
-}
-
-fn signed(lines: u64) -> i64 {
-    i64::try_from(lines).unwrap_or(i64::MAX)
 }

@@ -48,3 +48,9 @@ pub fn until<T>(what: &str, bound: Duration, mut state: impl FnMut() -> Result<T
 pub fn check(holds: bool, complaint: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(complaint()) }
 }
+
+/// Prints the last 4,000 bytes of a log beside a test that failed.
+pub fn print_end(what: &str, log: &str) {
+    let (_, end) = log.split_at(log.floor_char_boundary(log.len().saturating_sub(4000)));
+    eprintln!("--- {what} ---\n{end}{}", "-".repeat(what.len() + 8));
+}

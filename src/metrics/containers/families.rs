@@ -6,6 +6,7 @@ use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use super::table::{Row, Sums};
 use super::{Containers, Rotation, Way};
+use crate::metrics::gauge_value;
 
 /// The name of the series that all containers share which have none of their own. No container can
 /// be called so: their names begin with a letter or a digit.
@@ -90,26 +91,26 @@ impl Families {
         for (running, state) in STATES {
             for (way, strategy) in WAYS {
                 let count = sums.ways.iter().filter(|each| **each == (running, way)).count();
-                self.by_way.with_label_values(&[state, strategy]).set(signed(count as u64));
+                self.by_way.with_label_values(&[state, strategy]).set(gauge_value(count as u64));
             }
         }
         for (rotation, name) in ROTATIONS {
             let of = || sums.logs.iter().filter(|(each, _)| *each == rotation);
-            self.logs.with_label_values(&[name]).set(signed(of().count() as u64));
-            let bytes = of().map(|(_, bytes)| bytes).sum();
-            self.log_bytes.with_label_values(&[name]).set(signed(bytes));
+            self.logs.with_label_values(&[name]).set(gauge_value(of().count() as u64));
+            let bytes: u64 = of().map(|(_, bytes)| bytes).sum();
+            self.log_bytes.with_label_values(&[name]).set(gauge_value(bytes));
         }
         let largest = sums.logs.iter().map(|(_, bytes)| *bytes).max();
-        self.largest.set(signed(largest.unwrap_or_default()));
-        self.disk_size.set(signed(sums.disk_size));
-        self.disk_free.set(signed(sums.disk_free));
+        self.largest.set(gauge_value(largest.unwrap_or_default()));
+        self.disk_size.set(gauge_value(sums.disk_size));
+        self.disk_free.set(gauge_value(sums.disk_free));
     }
 
     fn fill_row(&self, name: &str, row: &Row) {
         self.lines.with_label_values(&[name]).inc_by(row.lines);
         self.bytes.with_label_values(&[name]).inc_by(row.bytes);
         if let Some((bytes, bounded)) = row.file {
-            self.file_bytes.with_label_values(&[name]).set(signed(bytes));
+            self.file_bytes.with_label_values(&[name]).set(gauge_value(bytes));
             self.file_bounded.with_label_values(&[name]).set(i64::from(bounded));
         }
     }
@@ -133,10 +134,6 @@ impl Collector for Families {
         }
         self.all().into_iter().flat_map(Collector::collect).collect()
     }
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use super::agent::Launch;
-use super::{SOON, until};
+use super::{SOON, print_end, until};
 
 /// The access key that the tests' agents have.
 pub const ACCESS_KEY: &str = "AKIDEXAMPLE";
@@ -115,9 +115,7 @@ impl Drop for Moto {
         self.child.kill().ok();
         self.child.wait().ok();
         if std::thread::panicking() {
-            let log = self.log();
-            let (_, end) = log.split_at(log.floor_char_boundary(log.len().saturating_sub(4000)));
-            eprintln!("--- moto's log ---\n{end}------------------");
+            print_end("moto's log", &self.log());
         }
     }
 }

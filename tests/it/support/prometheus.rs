@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::{SOON, check, until};
+use super::{SOON, check, print_end, until};
 
 /// Which program of the package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,9 +130,7 @@ impl Drop for Prometheus {
         self.child.kill().ok();
         self.child.wait().ok();
         if std::thread::panicking() {
-            let log = self.log();
-            let (_, end) = log.split_at(log.floor_char_boundary(log.len().saturating_sub(4000)));
-            eprintln!("--- Prometheus' log ---\n{end}-----------------------");
+            print_end("Prometheus' log", &self.log());
         }
     }
 }

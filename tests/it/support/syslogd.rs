@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
 use super::certificates::Identity;
 use super::receiver::{Frame, Framing};
-use super::{SOON, check, until};
+use super::{SOON, check, print_end, until};
 
 /// The port of a receiver's first door; the next door has the next port. Below the range from
 /// which the kernel takes ports for connections.
@@ -337,9 +337,7 @@ impl Drop for Syslogd {
             child.wait().ok();
         }
         if std::thread::panicking() {
-            let log = self.log();
-            let (_, end) = log.split_at(log.floor_char_boundary(log.len().saturating_sub(4000)));
-            eprintln!("--- the receiver's log ---\n{end}------------------------");
+            print_end("the receiver's log", &self.log());
         }
     }
 }
