@@ -182,6 +182,7 @@ async fn a_log_that_is_read_again_is_counted_once_and_what_does_not_come_again_i
     let to = sent[0].settled.cursor();
     assert!(lanes.rewind(lane.settled(), to, 0));
     assert_eq!(balance(&lanes), [6, 0, 5], "what is given back is still to be delivered");
+    assert_eq!(lanes.metrics().lines_replayed.get(), 5);
     lane.push(chunk(&one, 7, 100));
     assert_eq!(lanes.queued_bytes(), 0, "it comes from behind the place");
     assert_eq!(rewinds.next().await.cursor, to);
@@ -192,6 +193,44 @@ async fn a_log_that_is_read_again_is_counted_once_and_what_does_not_come_again_i
     lane.push(chunk(&one, 10_000_000_000, 100));
     assert_eq!(balance(&lanes), [7, 2, 4], "two lines did not come again");
     assert!(rewinds.next().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn lateness_is_that_of_the_oldest_line_and_of_the_reader_that_waits() {
+    const SECOND: i64 = 1_000_000_000;
+    let lanes = lanes(100_000);
+    let (one, other) = (container("one"), container("other"));
+    let (lane, other_lane) = (lanes.open(&one, None), lanes.open(&other, None));
+    let now = Timestamp::now();
+    let lags = || {
+        lanes.look();
+        [&lanes.metrics().delivery_lag, &lanes.metrics().source_lag].map(|lag| lag.get().round())
+    };
+    assert!(lags().iter().all(|lag| *lag < 1.0), "nothing was read");
+    lane.push(chunk(&one, now.before(100 * SECOND).nanos(), 80_000));
+    other_lane.push(chunk(&other, now.before(40 * SECOND).nanos(), 10));
+    assert!(lags().iter().all(|lag| (99.0..=102.0).contains(lag)), "{:?}", lags());
+    // It goes on falling behind while it waits for room.
+    assert!(lane.room().now_or_never().is_none());
+    let behind = |seconds: i64| {
+        let later = Timestamp::from_nanos(now.nanos() + seconds * SECOND);
+        lock(&lanes.state).slots.values().map(|slot| slot.behind(later) / SECOND).max()
+    };
+    assert!((159..=161).contains(&behind(60).unwrap()), "{:?}", behind(60));
+    let picked = lanes.next(1 << 20).await;
+    let acknowledge = |name: &str| {
+        for Picked { chunk, settled, .. } in
+            picked.iter().filter(|p| p.chunk.container.name == name)
+        {
+            settled.advance(chunk.lines(), &[], Edge::default());
+        }
+    };
+    acknowledge("one");
+    assert!((39.0..=42.0).contains(&lags()[0]), "the other one is the oldest now: {:?}", lags());
+    lane.room().await;
+    assert_eq!(behind(60), Some(0), "who reads what comes is not behind");
+    acknowledge("other");
+    assert!(lags()[0] < 1.0, "all is acknowledged");
 }
 
 #[test]

@@ -29,6 +29,9 @@ fn stays_bounded(conduct: Conduct) {
     let metrics = agent.metrics();
     assert_eq!(metrics.of("destination_stalled", &sound.route()), 0);
     assert_eq!(metrics.of("lines_dropped_total", &stuck.route()), 0);
+    let window = metrics.of("window_bytes", &stuck.route());
+    assert!(window > 0, "something is sent and not acknowledged");
+    assert_eq!(metrics.of("window_bytes", &sound.route()), 0);
     let peak = agent.peak_resident_bytes();
     assert!(peak <= LIMIT_BYTES, "{peak} bytes resident");
     stuck.behave();

@@ -73,6 +73,14 @@ impl Bench {
         tokio::time::timeout(Duration::from_mins(10), wait).await.expect(what);
     }
 
+    /// How long the oldest position waits that is not saved, in seconds.
+    fn age(&self) -> f64 {
+        let page = self.metrics.render();
+        let mut lines = page.lines();
+        let value = lines.find_map(|line| line.strip_prefix("downspout_checkpoint_age_seconds "));
+        value.unwrap().parse().unwrap()
+    }
+
     fn counts(&self) -> (u64, u64) {
         let of = self.metrics.checkpoint();
         (of.saves.get(), of.errors.get())
@@ -111,10 +119,13 @@ async fn what_could_not_be_saved_is_saved_once_there_is_room() {
     bench.until("tried again and again", |bench| bench.counts().1 >= 3).await;
     assert_eq!(bench.kept(), None);
     assert_eq!(bench.metrics.checkpoint().saved_timestamp.get(), 0);
+    assert!(bench.age() >= 2.0, "since the first attempt: {}", bench.age());
     // Nothing moves any more, and still it is saved.
     bench.model.set(Fault::None);
     bench.until("saved", |bench| bench.counts().0 == 1).await;
     assert_eq!(bench.kept(), Some(snapshot(1)));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(bench.age() < 0.001, "nothing waits");
 }
 
 #[tokio::test(start_paused = true)]
