@@ -1,5 +1,5 @@
 //! A histogram of delays that takes the lines of a batch at once: a library's takes them one by
-//! one, some ten atomic operations each.
+//! one, several atomic operations each.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
