@@ -231,6 +231,40 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration above zero such as 500ms, 8s, 2m or 1h".into())
 }
 
+/// A syslog facility by its name or number: RFC 5424 section 6.2.1, table 1.
+pub fn parse_facility(text: &str) -> Result<u8, String> {
+    const NAMES: &str = "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp \
+        audit alert clock local0 local1 local2 local3 local4 local5 local6 local7";
+    let lower = text.to_ascii_lowercase();
+    let place = NAMES.split(' ').position(|name| name == lower);
+    place.and_then(|place| u8::try_from(place).ok()).or_else(|| number_up_to(23, text)).ok_or_else(
+        || "expected 0 to 23, or a name such as user, daemon, or local0 to local7".into(),
+    )
+}
+
+/// A syslog severity by its number or name: RFC 5424 section 6.2.1, table 2, with the names that
+/// syslog.h and people have for them.
+pub fn parse_severity(text: &str) -> Result<u8, String> {
+    let named = match text.to_ascii_lowercase().as_str() {
+        "emerg" | "emergency" | "panic" => Some(0),
+        "alert" => Some(1),
+        "crit" | "critical" => Some(2),
+        "err" | "error" => Some(3),
+        "warning" | "warn" => Some(4),
+        "notice" => Some(5),
+        "info" | "informational" => Some(6),
+        "debug" => Some(7),
+        _ => None,
+    };
+    named.or_else(|| number_up_to(7, text)).ok_or_else(|| {
+        "expected 0 to 7, or emerg, alert, crit, err, warning, notice, info or debug".into()
+    })
+}
+
+fn number_up_to(max: u8, text: &str) -> Option<u8> {
+    text.parse().ok().filter(|number| *number <= max)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

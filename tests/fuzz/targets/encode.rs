@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use downspout::encode::{Cache, Encoder, Terminal, plan};
+use downspout::encode::{Cache, Encoder, Surroundings, Terminal, plan};
 use downspout::options::Options;
 use downspout::output::Carriage;
 use downspout::record::{ChunkBuilder, Container, Mark, Place, Stream, Timestamp};
@@ -47,7 +47,7 @@ fn encoder(query: &str, carriage: Carriage, attached: bool) -> Encoder {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut options = Options::new(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let terminal = Terminal { attached, colour: attached };
-    plan(&mut options, carriage, terminal).expect("these options are right")
+    plan(&mut options, Surroundings::plain(carriage, terminal)).expect("these options are right")
 }
 
 fn octet_counted(mut wire: &[u8]) -> Vec<&[u8]> {
