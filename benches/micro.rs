@@ -10,10 +10,11 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use downspout::assemble::{Assembler, Piece};
-use downspout::encode::{Cache, Encoder, Terminal, plan};
+use downspout::assemble::{Assembler, Form, Multiline, Piece, Preset};
+use downspout::encode::{Cache, Encoder, Surroundings, Terminal, plan};
 use downspout::options::Options;
 use downspout::output::Carriage;
 use downspout::record;
@@ -76,7 +77,8 @@ fn chunk(lines: usize) -> Chunk {
 fn encoder(query: &str, carriage: Carriage) -> Encoder {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut options = Options::new(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
-    plan(&mut options, carriage, Terminal::default()).expect("the options are right")
+    plan(&mut options, Surroundings::plain(carriage, Terminal::default()))
+        .expect("the options are right")
 }
 
 fn encode(criterion: &mut Criterion) {
@@ -105,6 +107,15 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn feed(assembler: &mut Assembler, pieces: &[&[u8]], builder: &mut ChunkBuilder) {
+    for text in pieces {
+        let time = Timestamp::from_nanos(TIME);
+        let mark = Mark { time, pieces: 1 };
+        let place = Place { time, stream: Stream::Stdout, mark, span: Span::default() };
+        assembler.piece(Piece { place, text }, builder);
+    }
+}
+
 fn assemble(criterion: &mut Criterion) {
     let mut line = text();
     line.push(b'\n');
@@ -115,25 +126,27 @@ fn assemble(criterion: &mut Criterion) {
     let mut pieces = vec![long.as_slice(); 6];
     pieces.push(b"end\n");
     let short = vec![line.as_slice(); 6 * PIECE_BYTES / line.len()];
-    for (name, pieces) in [("whole lines", short), ("16 KiB pieces", pieces)] {
+    for (name, pieces) in [("whole lines", short.clone()), ("16 KiB pieces", pieces)] {
         group.throughput(Throughput::Elements(pieces.len() as u64));
         let mut assembler = Assembler::new(1 << 20);
         let mut builder = ChunkBuilder::default();
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                for text in black_box(&pieces) {
-                    let time = Timestamp::from_nanos(TIME);
-                    let mark = Mark { time, pieces: 1 };
-                    let piece = Piece {
-                        place: Place { time, stream: Stream::Stdout, mark, span: Span::default() },
-                        text,
-                    };
-                    assembler.piece(piece, &mut builder);
-                }
+                feed(&mut assembler, black_box(&pieces), &mut builder);
                 builder.take(&container)
             });
         });
     }
+    group.throughput(Throughput::Elements(short.len() as u64));
+    let rule = Multiline::new(Form::Preset(Preset::Auto), Duration::from_secs(1));
+    let mut assembler = Assembler::new(1 << 20).joining(rule);
+    let mut builder = ChunkBuilder::default();
+    group.bench_function("whole lines, by multiline=auto", |bencher| {
+        bencher.iter(|| {
+            feed(&mut assembler, black_box(&short), &mut builder);
+            builder.take(&container)
+        });
+    });
     group.finish();
 }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::record::{ChunkBuilder, Mark, Place, Span, Stream, Timestamp};
 use back::Back;
 use multiline::{Behind, Records};
-pub use multiline::{Multiline, Pattern};
+pub use multiline::{DEFAULT_LINES, Form, Joining, Multiline, Pattern, Preset};
 
 /// A record that is at least this long and has no line end is continued by the next one.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -37,6 +37,8 @@ pub struct Assembler {
     carriage_returns: bool,
     /// A record without a line end that is shorter is a line.
     piece_bytes: usize,
+    /// Which streams are wanted: standard output, standard error.
+    wanted: [bool; 2],
     held: [Held; 2],
     records: Option<Box<Records>>,
     /// Up to here the log's file was read; `None` before anything was taken of it.
@@ -67,6 +69,7 @@ impl Assembler {
             direct_below: max_line_bytes.saturating_add(1),
             carriage_returns: false,
             piece_bytes: PIECE_BYTES,
+            wanted: [true; 2],
             held: <[Held; 2]>::default(),
             records: None,
             read_to: None,
@@ -92,10 +95,19 @@ impl Assembler {
         self.piece_bytes = if anywhere { 0 } else { PIECE_BYTES };
     }
 
+    /// What comes on a stream that is not wanted is passed over.
+    pub fn only(&mut self, stdout: bool, stderr: bool) {
+        self.wanted = [stdout, stderr];
+    }
+
     /// Takes one piece; whole lines go to `out`. Returns how many parts of overlong lines did.
     pub fn piece(&mut self, piece: Piece<'_>, out: &mut ChunkBuilder) -> u64 {
         let (strip, direct_below) = (self.carriage_returns, self.direct_below);
         self.read_to = Some(piece.place.span.end);
+        let [stdout, stderr] = self.wanted;
+        if !(if piece.place.stream == Stream::Stdout { stdout } else { stderr }) {
+            return 0;
+        }
         let (held, other) = of(&mut self.held, piece.place.stream);
         let (text, ended) = match piece.text.split_last() {
             Some((b'\n', text)) => (text, true),
@@ -117,7 +129,7 @@ impl Assembler {
         let Piece { place, text } = piece;
         let Place { time, stream, mark, span } = place;
         let (held, other) = of(&mut self.held, stream);
-        let behind = Behind { end: span.start(), back: other.back() };
+        let behind = Behind { end: span.start(), read_to: self.read_to, back: other.back() };
         if let Some(records) = &mut self.records
             && ended
             && !held.open
@@ -170,7 +182,7 @@ impl Assembler {
             if held.open && !held.text.is_empty() {
                 match &mut self.records {
                     Some(records) => {
-                        let behind = Behind { end: read_to, back: other.back() };
+                        let behind = Behind { end: read_to, read_to, back: other.back() };
                         held.join_rest(stream, records, behind, out);
                     }
                     None => held.give_rest(stream, other.back().span_to(read_to), out),
@@ -188,7 +200,7 @@ impl Assembler {
             let (held, other) = of(&mut self.held, stream);
             let mut back = other.back();
             if let Some(records) = &mut self.records {
-                let behind = Behind { end: read_to, back: back.and(held.back()) };
+                let behind = Behind { end: read_to, read_to, back: back.and(held.back()) };
                 records.give_cut(stream, behind, out);
                 back = back.and(records.back(stream.other()));
             }
@@ -200,6 +212,11 @@ impl Assembler {
             }
         }
         parts
+    }
+
+    /// Whether lines are joined to records.
+    pub fn joins(&self) -> bool {
+        self.records.is_some()
     }
 
     /// Whether a record is open that a line may be joined to.
@@ -249,7 +266,14 @@ impl Assembler {
     #[must_use]
     pub fn anew(&self) -> Self {
         let records = self.records.as_ref().map(|records| Box::new(records.anew()));
-        Self { direct_below: self.direct_below, records, ..Self::new(self.max_line_bytes) }
+        Self {
+            direct_below: self.direct_below,
+            carriage_returns: self.carriage_returns,
+            piece_bytes: self.piece_bytes,
+            wanted: self.wanted,
+            records,
+            ..Self::new(self.max_line_bytes)
+        }
     }
 
     /// Bytes of lines whose end has not come, and of open records.
@@ -280,7 +304,8 @@ impl Assembler {
     // Where that is given out which is not given out for a line.
     fn behind_all(&self) -> Behind {
         let [stdout, stderr] = &self.held;
-        Behind { end: self.read_to, back: stdout.back().and(stderr.back()) }
+        let read_to = self.read_to;
+        Behind { end: read_to, read_to, back: stdout.back().and(stderr.back()) }
     }
 }
 

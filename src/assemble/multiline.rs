@@ -1,274 +1,134 @@
-//! Lines to records of several lines, each stream for itself: a line that matches a pattern begins
-//! a record, all others are joined to the one before them with a line feed, as Docker's awslogs
-//! driver does (`awslogs-multiline-pattern`). Without I/O and without a clock: whoever reads says
-//! what time it is, and hears when a record is to be given out.
-//!
-//! A record is held from its first line on, and lies behind the marks of all that is given out, as
-//! a line does whose end was not read.
+//! How lines become records of several lines: by a pattern as Docker's awslogs driver has it
+//! (`awslogs-multiline-pattern`), by one of logspout's four ways, or by what the stack traces of a
+//! language look like. Never takes a line itself; `records` does.
 
+mod joining;
 mod pattern;
+mod preset;
+mod records;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use preset::State;
 
-use super::back::Back;
-use crate::record::{ChunkBuilder, DISORDER_NANOS, Mark, Place, Stream, Timestamp};
-
+pub use joining::Joining;
 pub use pattern::Pattern;
+pub use preset::Preset;
+pub(super) use records::{Behind, Records};
 
-/// What a record keeps of its buffer for the next one, in bytes.
-const KEPT_BYTES: usize = 16 * 1024;
+/// The most lines of a record where nothing else is said. A stack overflow's trace has 1,024 frames
+/// in Java; what lies behind the first hundreds repeats.
+pub const DEFAULT_LINES: usize = 500;
+
+/// Which lines belong together.
+#[derive(Debug, Clone)]
+pub enum Form {
+    /// A line that matches begins a record; all others go on with the one before them.
+    First(Pattern),
+    /// A line that matches goes on with the record before it; all others begin one.
+    NonFirst(Pattern),
+    /// A line that matches ends its record.
+    Last(Pattern),
+    /// A line that matches is followed by more of its record; the first that does not ends it.
+    NonLast(Pattern),
+    /// The stack traces of a language; lines that are no part of one stay by themselves.
+    Preset(Preset),
+}
+
+impl From<Pattern> for Form {
+    fn from(first_line: Pattern) -> Self {
+        Self::First(first_line)
+    }
+}
 
 /// How lines become records.
 #[derive(Debug, Clone)]
 pub struct Multiline(Arc<Rule>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Rule {
-    first_line: Pattern,
+    form: Form,
+    separator: Box<[u8]>,
+    most_lines: usize,
     flush: Duration,
     /// The same in the unit of stamps.
     flush_nanos: i64,
 }
 
 impl Multiline {
-    /// A line that matches `first_line` begins a record; one to which no line came for `flush` is
-    /// complete.
-    pub fn new(first_line: Pattern, flush: Duration) -> Self {
-        let flush_nanos = i64::try_from(flush.as_nanos()).unwrap_or(i64::MAX);
-        Self(Arc::new(Rule { first_line, flush, flush_nanos }))
+    /// A record to which no line came for `flush` is complete, whatever its form.
+    pub fn new(form: impl Into<Form>, flush: Duration) -> Self {
+        let rule = Rule {
+            form: form.into(),
+            separator: Box::new(*b"\n"),
+            most_lines: DEFAULT_LINES,
+            flush: Duration::ZERO,
+            flush_nanos: 0,
+        };
+        Self(Arc::new(rule)).flushing_after(flush)
+    }
+
+    /// The same limits for lines that belong together in another way.
+    #[must_use]
+    pub fn of_form(&self, form: impl Into<Form>) -> Self {
+        self.with(|rule| rule.form = form.into())
+    }
+
+    /// What stands between the lines of a record; a line feed where nothing else is said.
+    #[must_use]
+    pub fn separated_by(&self, separator: &[u8]) -> Self {
+        self.with(|rule| rule.separator = separator.into())
+    }
+
+    /// A record takes so many lines at most, of 1 or more; what comes then begins another.
+    #[must_use]
+    pub fn of_lines(&self, most: usize) -> Self {
+        self.with(|rule| rule.most_lines = most.max(1))
+    }
+
+    /// A record to which no line came for `flush` is complete.
+    #[must_use]
+    pub fn flushing_after(&self, flush: Duration) -> Self {
+        self.with(|rule| {
+            rule.flush = flush;
+            rule.flush_nanos = i64::try_from(flush.as_nanos()).unwrap_or(i64::MAX);
+        })
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Rule)) -> Self {
+        let mut rule = Rule::clone(&self.0);
+        change(&mut rule);
+        Self(Arc::new(rule))
     }
 }
 
-/// The open records of one log.
-#[derive(Debug)]
-pub(super) struct Records {
-    rule: Multiline,
-    max_bytes: usize,
-    open: [Record; 2],
-    cut: u64,
+/// What becomes of a line, and of the record that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Step {
+    /// It goes on with the open record; else it begins one.
+    joins: bool,
+    /// What the record is then; `None` if it is complete.
+    open: Option<State>,
 }
 
-#[derive(Debug, Default)]
-struct Record {
-    text: Vec<u8>,
-    /// It has a line, and is held.
-    open: bool,
-    /// The stamps of its first line and of its last.
-    time: Timestamp,
-    last: Timestamp,
-    /// Of its last line.
-    mark: Option<Mark>,
-    /// Where its first line begins in the log's file; `None` if that is in an earlier file.
-    began: Option<u64>,
-    /// When it is complete; `None` if a line has come since that was asked.
-    due: Option<Instant>,
-    /// Where the first line begins that has the stamp of the last one: lines of one stamp are told
-    /// apart by their number, so that a reader has to look at all of them.
-    same_stamp: Option<u64>,
-}
-
-/// Where in the log's file a record is given out: behind which byte, and where that begins which is
-/// held beside the records.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Behind {
-    pub(super) end: Option<u64>,
-    pub(super) back: Back,
-}
-
-impl Records {
-    /// A record takes `max_bytes` at most.
-    pub(super) fn new(rule: Multiline, max_bytes: usize) -> Self {
-        Self { rule, max_bytes, open: <[Record; 2]>::default(), cut: 0 }
-    }
-
-    /// An empty one with the same limits.
-    pub(super) fn anew(&self) -> Self {
-        Self::new(self.rule.clone(), self.max_bytes)
-    }
-
-    /// Takes a whole line; what it completes goes to `out`. `behind` is where the last piece of it
-    /// begins, and what is held beside it.
-    pub(super) fn line(
-        &mut self,
-        text: &[u8],
-        place: Place,
-        behind: Behind,
-        out: &mut ChunkBuilder,
-    ) {
-        self.give_passed(place, behind, out);
-        let (rule, max) = (self.rule.clone(), self.max_bytes);
-        let record = self.of_mut(place.stream);
-        if record.open && !record.is_passed(place.time, rule.0.flush_nanos) {
-            let begins = rule.0.first_line.matches(text);
-            if !begins && record.text.len() + 1 + text.len() <= max {
-                record.text.push(b'\n');
-                record.text.extend_from_slice(text);
-                record.note(place);
-                return;
+impl Form {
+    // `open` is what the record before it is, and its text, if one is open that may go on.
+    fn step(&self, open: Option<(State, &[u8])>, line: &[u8]) -> Step {
+        let is_open = open.is_some();
+        let held = Some(State::Plain);
+        match self {
+            Self::First(pattern) => Step { joins: is_open && !pattern.matches(line), open: held },
+            Self::NonFirst(pattern) => Step { joins: is_open && pattern.matches(line), open: held },
+            Self::Last(pattern) => {
+                let ends = pattern.matches(line);
+                Step { joins: is_open, open: held.filter(|_| !ends) }
             }
-            self.cut += u64::from(!begins);
-        }
-        self.begin(text, place, behind, out);
-    }
-
-    /// Takes a line that begins a record, whatever it looks like.
-    pub(super) fn begin(
-        &mut self,
-        text: &[u8],
-        place: Place,
-        behind: Behind,
-        out: &mut ChunkBuilder,
-    ) {
-        let began = self.begins_at(place);
-        self.give(place.stream, behind.and(Back::to(began)), out);
-        let record = self.of_mut(place.stream);
-        record.open = true;
-        record.time = place.time;
-        record.began = began;
-        record.text.extend_from_slice(text);
-        record.note(place);
-    }
-
-    /// Gives out the record of a stream, if one is open; true if so.
-    pub(super) fn give(&mut self, stream: Stream, behind: Behind, out: &mut ChunkBuilder) -> bool {
-        let Behind { end, back } = behind.and(self.of(stream.other()).back());
-        let record = self.of_mut(stream);
-        if !std::mem::take(&mut record.open) {
-            return false;
-        }
-        let time = record.time;
-        let mark = record.mark.unwrap_or(Mark { time, pieces: 0 });
-        out.push(&record.text, b"", Place { time, stream, mark, span: back.span_to(end) });
-        record.text.clear();
-        record.text.shrink_to(KEPT_BYTES);
-        record.due = None;
-        true
-    }
-
-    /// Gives out all that is open: nothing is to be waited for.
-    pub(super) fn give_all(&mut self, behind: Behind, out: &mut ChunkBuilder) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            self.give(stream, behind, out);
-            // A log that is silent must not pin memory.
-            self.of_mut(stream).text = Vec::new();
-        }
-    }
-
-    /// The same because there is no room for it.
-    pub(super) fn give_cut(&mut self, stream: Stream, behind: Behind, out: &mut ChunkBuilder) {
-        self.cut += u64::from(self.give(stream, behind, out));
-    }
-
-    /// Gives out what was complete by `now`.
-    pub(super) fn give_due(&mut self, now: Instant, behind: Behind, out: &mut ChunkBuilder) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            if self.of(stream).due.is_some_and(|due| due <= now) {
-                self.give(stream, behind, out);
-                self.of_mut(stream).text = Vec::new();
+            Self::NonLast(pattern) => {
+                let ends = !pattern.matches(line);
+                Step { joins: is_open, open: held.filter(|_| !ends) }
             }
+            Self::Preset(preset) => preset.step(open, line),
         }
     }
-
-    /// When the next record is complete to which no line comes. Lines that came since the last
-    /// call have come at `now`.
-    pub(super) fn deadline(&mut self, now: Instant) -> Option<Instant> {
-        let flush = self.rule.0.flush;
-        let open = self.open.iter_mut().filter(|record| record.open);
-        open.map(|record| *record.due.get_or_insert(now + flush)).min()
-    }
-
-    /// What comes next is in another file of the log.
-    pub(super) fn file_ended(&mut self) {
-        for record in &mut self.open {
-            (record.began, record.same_stamp) = (None, None);
-        }
-    }
-
-    /// Records that were given out because a line had no room in them; counted from the last call.
-    pub(super) fn take_cut(&mut self) -> u64 {
-        std::mem::take(&mut self.cut)
-    }
-
-    /// Whether there is one.
-    pub(super) fn is_open(&self) -> bool {
-        self.open.iter().any(|record| record.open)
-    }
-
-    /// Bytes of open records.
-    pub(super) fn bytes(&self) -> usize {
-        self.open.iter().map(|record| record.text.len()).sum()
-    }
-
-    /// The stamp of the open record of a stream.
-    pub(super) fn open_since(&self, stream: Stream) -> Option<Timestamp> {
-        let record = self.of(stream);
-        record.open.then_some(record.time)
-    }
-
-    /// Where a reader has to look for a line that begins now.
-    pub(super) fn begins_at(&self, place: Place) -> Option<u64> {
-        self.of(place.stream).same_stamp_from(place)
-    }
-
-    /// Where the open record of a stream begins.
-    pub(super) fn back(&self, stream: Stream) -> Back {
-        self.of(stream).back()
-    }
-
-    // The other stream may be silent while this one never is, and then nobody waits: there the
-    // stamps tell that no line came for long. Unless one has begun, which is held beside.
-    fn give_passed(&mut self, place: Place, behind: Behind, out: &mut ChunkBuilder) {
-        let nanos = self.rule.0.flush_nanos.saturating_add(DISORDER_NANOS);
-        let is_passed = self.of(place.stream.other()).is_passed(place.time, nanos);
-        if is_passed && behind.back == Back::Nowhere {
-            let began = self.begins_at(place);
-            self.give(place.stream.other(), behind.and(Back::to(began)), out);
-        }
-    }
-
-    fn of(&self, stream: Stream) -> &Record {
-        let [stdout, stderr] = &self.open;
-        if stream == Stream::Stdout { stdout } else { stderr }
-    }
-
-    fn of_mut(&mut self, stream: Stream) -> &mut Record {
-        let [stdout, stderr] = &mut self.open;
-        if stream == Stream::Stdout { stdout } else { stderr }
-    }
 }
-
-impl Behind {
-    fn and(self, back: Back) -> Self {
-        Self { back: self.back.and(back), ..self }
-    }
-}
-
-impl Record {
-    // The first byte of the lines with the stamp of one that comes now.
-    fn same_stamp_from(&self, place: Place) -> Option<u64> {
-        let is_same = self.mark.is_some() && place.time == self.last;
-        if is_same { self.same_stamp } else { place.span.start() }
-    }
-
-    fn note(&mut self, place: Place) {
-        self.same_stamp = self.same_stamp_from(place);
-        self.last = place.time;
-        self.mark = Some(place.mark);
-        self.due = None;
-    }
-
-    /// Whether a line of this stamp comes too late for it.
-    fn is_passed(&self, time: Timestamp, nanos: i64) -> bool {
-        self.open && time.nanos().saturating_sub(self.last.nanos()) > nanos
-    }
-
-    fn back(&self) -> Back {
-        if self.open { Back::to(self.began) } else { Back::Nowhere }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,17 +1,21 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::assemble::{Assembler, PIECE_BYTES, Piece};
+use crate::assemble::{Assembler, Form, PIECE_BYTES, Pattern, Piece, Preset};
 use crate::record::{Container, Cursor, Edge, FileId, Line, Span};
 
 const FLUSH: Duration = Duration::from_secs(1);
 const SECOND: i64 = 1_000_000_000;
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
-fn rule() -> Multiline {
-    Multiline::new(Pattern::parse("BEGIN").unwrap(), FLUSH)
+type Mode = fn(Pattern) -> Form;
+const MODES: [Mode; 4] = [Form::First, Form::NonFirst, Form::Last, Form::NonLast];
+
+fn rule(mode: Mode) -> Multiline {
+    Multiline::new(mode(Pattern::parse("BEGIN").unwrap()), FLUSH)
 }
 
 /// A log as it is written: stamps, marks and places in its file.
@@ -25,7 +29,11 @@ struct Log {
 
 impl Log {
     fn new(max: usize) -> Self {
-        let assembler = Assembler::new(max).joining(rule());
+        Self::of(rule(Form::First), max)
+    }
+
+    fn of(rule: Multiline, max: usize) -> Self {
+        let assembler = Assembler::new(max).joining(rule);
         let out = ChunkBuilder::default();
         Self { assembler, out, clock: 0, position: 0, run: [None, None] }
     }
@@ -135,6 +143,99 @@ fn a_record_without_room_for_a_line_is_given_out_and_counted() {
     assert_eq!(log.assembler.held_bytes(), 0);
 }
 
+// The records that came so far, and then the ones that were still open.
+fn come_of(rule: Multiline, lines: &[&str]) -> (Vec<String>, Vec<String>) {
+    let mut log = Log::of(rule, 1 << 20);
+    for text in lines {
+        log.line(Stream::Stdout, text);
+    }
+    let texts = |log: &mut Log| log.records().into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+    let came = texts(&mut log);
+    log.assembler.flush(&mut log.out);
+    (came, texts(&mut log))
+}
+
+#[test]
+fn each_mode_groups_lines_in_its_own_way_and_gives_out_at_once_what_is_complete() {
+    type Lines = &'static [&'static str];
+    let cases: [(Mode, Lines, Lines, Lines); 6] = [
+        (Form::First, &["a", "BEGIN b", "c"], &["a"], &["BEGIN b|c"]),
+        (Form::NonFirst, &["a", "BEGIN b", "c"], &["a|BEGIN b"], &["c"]),
+        (Form::NonFirst, &["BEGIN a", "BEGIN b"], &[], &["BEGIN a|BEGIN b"]),
+        (Form::Last, &["a", "b BEGIN", "BEGIN", "c"], &["a|b BEGIN", "BEGIN"], &["c"]),
+        (Form::NonLast, &["BEGIN a", "b", "c"], &["BEGIN a|b", "c"], &[]),
+        (Form::NonLast, &["a", "BEGIN b"], &["a"], &["BEGIN b"]),
+    ];
+    for (mode, lines, came, open) in cases {
+        let (got, rest) = come_of(rule(mode).separated_by(b"|"), lines);
+        assert_eq!((got.as_slice(), rest.as_slice()), (&strings(came)[..], &strings(open)[..]));
+    }
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn a_record_of_as_many_lines_as_it_may_have_is_given_out_and_counted() {
+    let mut log = Log::of(rule(Form::First).of_lines(2), 1 << 20);
+    for text in ["BEGIN a", "1", "2", "3", "4", "BEGIN b", "1", "BEGIN c"] {
+        log.line(Stream::Stdout, text);
+    }
+    let texts: Vec<_> = log.records().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["BEGIN a\n1", "2\n3", "4", "BEGIN b\n1"]);
+    assert_eq!(log.assembler.take_cut(), 2);
+}
+
+#[test]
+fn a_trace_longer_than_a_record_goes_on_in_the_next_one() {
+    let rule = Multiline::new(Form::Preset(Preset::Java), FLUSH).of_lines(2);
+    let lines = ["ERROR x", "a.b.CException: d", "\tat e", "\tat f", "\tat g", "done"];
+    let (came, open) = come_of(rule, &lines);
+    assert_eq!(came, ["ERROR x\na.b.CException: d", "\tat e\n\tat f", "\tat g"]);
+    assert_eq!(open, ["done"]);
+}
+
+#[test]
+fn a_separator_of_any_length_counts_among_the_bytes() {
+    for (separator, max, wanted) in [
+        (&b""[..], 10, &["BEGIN a123"][..]),
+        (b"", 9, &["BEGIN a12", "3"]),
+        (b"--", 12, &["BEGIN a--12", "3"]),
+        (b"--", 14, &["BEGIN a--12--3"]),
+    ] {
+        let mut log = Log::of(rule(Form::First).separated_by(separator), max);
+        for text in ["BEGIN a", "12", "3"] {
+            log.line(Stream::Stdout, text);
+        }
+        log.assembler.flush(&mut log.out);
+        let texts: Vec<_> = log.records().into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, wanted);
+    }
+}
+
+#[test]
+fn a_line_that_no_trace_can_be_joined_to_waits_only_until_no_line_follows_it() {
+    let mut log = Log::of(Multiline::new(Form::Preset(Preset::Auto), FLUSH), 1 << 20);
+    let now = Instant::now();
+    for (line, wait) in [
+        ("10.0.0.7 GET / 200", Duration::ZERO),
+        ("ERROR no order 17", FLUSH),
+        ("panic: no order 17", FLUSH),
+    ] {
+        log.line(Stream::Stdout, line);
+        assert_eq!(log.assembler.deadline(now), Some(now + wait), "{line}");
+        log.assembler.give_due(now + wait, &mut log.out);
+        assert_eq!(log.records(), [(Stream::Stdout, line.to_owned())]);
+    }
+    // Of lines that come together none is looked at for longer.
+    log.line(Stream::Stdout, "ready");
+    log.line(Stream::Stdout, "ERROR no order 17");
+    assert_eq!(log.assembler.deadline(now), Some(now + FLUSH));
+    log.line(Stream::Stdout, "\tat a.b.C.d(C.java:1)");
+    assert_eq!(log.records(), [(Stream::Stdout, "ready".to_owned())]);
+}
+
 #[test]
 fn a_silent_log_keeps_no_buffer() {
     let mut log = Log::new(1 << 20);
@@ -154,9 +255,14 @@ struct Printed {
 }
 
 impl Printed {
+    // In a log of traces a line that does not begin one is a frame, or by its `cut` no part of one.
     fn text(&self, number: usize) -> Vec<u8> {
-        let word = if self.begins { "BEGIN" } else { "more" };
-        let mut text = format!("{number:04} {word} ").into_bytes();
+        let text = match (self.begins, self.cut % 3) {
+            (true, _) => format!("ERROR {number:04} BEGIN "),
+            (false, 0) => format!("plain {number:04} more "),
+            (false, _) => format!("\tat {number:04} more "),
+        };
+        let mut text = text.into_bytes();
         text.resize(text.len() + self.filling, b'a' + u8::try_from(number % 26).unwrap());
         text
     }
@@ -217,24 +323,66 @@ fn written(lines: &[Vec<Printed>; 2], turns: &[bool]) -> Vec<Written> {
     log
 }
 
+/// What limits a record besides time, and what stands between its lines.
+#[derive(Debug, Clone)]
+struct Limits {
+    mode: usize,
+    separator: &'static str,
+    lines: usize,
+    bytes: usize,
+}
+
+impl Limits {
+    fn rule(&self) -> Multiline {
+        let rule = rule(MODES[self.mode]).of_lines(self.lines);
+        rule.separated_by(self.separator.as_bytes())
+    }
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let bytes = prop_oneof![Just(60_usize), 200..2000_usize, Just(40_000), Just(1 << 20)];
+    let separator = prop_oneof![Just("\n"), Just(""), Just(" | ")];
+    (0..MODES.len(), separator, prop_oneof![1..6_usize, Just(500)], bytes)
+        .prop_map(|(mode, separator, lines, bytes)| Limits { mode, separator, lines, bytes })
+}
+
 /// The records of one stream, by the words of the documentation.
-fn oracle(lines: &[(Vec<u8>, i64)], max: usize) -> Vec<Vec<u8>> {
-    let mut records: Vec<Vec<u8>> = Vec::new();
+fn oracle(lines: &[(Vec<u8>, i64)], limits: &Limits) -> Vec<Vec<u8>> {
+    let mut records: Vec<(Vec<u8>, usize)> = Vec::new();
     // Whether the last one may go on, and the stamp of its last line.
-    let mut last: Option<i64> = None;
+    let (mut last, mut open) = (None, false);
     for (text, time) in lines {
-        let begins = text.windows(5).take(PIECE_BYTES).any(|word| word == b"BEGIN");
+        // Of a line that is given out in parts the rest alone is looked at.
+        let rest = text.chunks(limits.bytes).last().unwrap();
+        let matches = rest.windows(5).take(PIECE_BYTES).any(|word| word == b"BEGIN");
         let in_time = last.is_some_and(|last| time - last <= SECOND);
+        let goes_on = match limits.mode {
+            0 => !matches,
+            1 => matches,
+            _ => true,
+        };
         match records.last_mut() {
-            Some(record) if in_time && !begins && record.len() + 1 + text.len() <= max => {
-                record.push(b'\n');
+            Some((record, count))
+                if open
+                    && in_time
+                    && goes_on
+                    && *count < limits.lines
+                    && record.len() + limits.separator.len() + text.len() <= limits.bytes =>
+            {
+                record.extend_from_slice(limits.separator.as_bytes());
                 record.extend_from_slice(text);
+                *count += 1;
             }
-            _ => records.extend(text.chunks(max).map(<[u8]>::to_vec)),
+            _ => records.extend(text.chunks(limits.bytes).map(|part| (part.to_vec(), 1))),
         }
+        open = match limits.mode {
+            2 => !matches,
+            3 => matches,
+            _ => true,
+        };
         last = Some(*time);
     }
-    records
+    records.into_iter().map(|(record, _)| record).collect()
 }
 
 proptest! {
@@ -245,9 +393,9 @@ proptest! {
         lines in printed(60_000),
         turns in prop::collection::vec(any::<bool>(), 1..20),
         reads in prop::collection::vec(any::<bool>(), 1..20),
-        max in prop_oneof![Just(60_usize), 200..2000_usize, Just(40_000), Just(1 << 20)],
+        limits in limits(),
     ) {
-        let mut log = Log::new(max);
+        let mut log = Log::of(limits.rule(), limits.bytes);
         let mut wanted: [Vec<(Vec<u8>, i64)>; 2] = [Vec::new(), Vec::new()];
         let mut got = Vec::new();
         let mut reads = reads.iter().cycle();
@@ -267,7 +415,7 @@ proptest! {
         for (stream, lines) in STREAMS.into_iter().zip(wanted) {
             let of = got.iter().filter(|(of, _)| *of == stream);
             let got: Vec<_> = of.map(|(_, text)| text.clone().into_bytes()).collect();
-            prop_assert_eq!(got, oracle(&lines, max));
+            prop_assert_eq!(got, oracle(&lines, &limits));
         }
     }
 
@@ -276,8 +424,12 @@ proptest! {
         lines in printed(40_000),
         turns in prop::collection::vec(any::<bool>(), 1..20),
         acts in prop::collection::vec(0..12_u8, 1..40),
+        form in 0..=MODES.len(),
+        most_lines in prop_oneof![1..6_usize, Just(500)],
     ) {
-        let mut log = Log::new(1 << 20);
+        let traces = || Multiline::new(Form::Preset(Preset::Java), FLUSH);
+        let rule = MODES.get(form).map_or_else(traces, |mode| rule(*mode));
+        let mut log = Log::of(rule.of_lines(most_lines), 1 << 20);
         let mut file = FileId { inode: 0, first: Timestamp::default() };
         let mut pieces: Vec<(FileId, Place, (Stream, usize))> = Vec::new();
         let mut done = BTreeSet::new();
@@ -307,7 +459,9 @@ proptest! {
                 let (now, rest) = chunk.lines().split_at(at + 1);
                 cursor.advance_over(&now[at..], rest, chunk.edge);
                 for line in chunk.text(&now[at]).split(|byte| *byte == b'\n') {
-                    let number = std::str::from_utf8(&line[..4]).unwrap().parse().unwrap();
+                    let digits = line.iter().position(u8::is_ascii_digit).unwrap();
+                    let number = std::str::from_utf8(&line[digits..digits + 4]).unwrap();
+                    let number = number.parse().unwrap();
                     done.insert((now[at].stream, number));
                 }
                 assert_resumes(&pieces, &done, &cursor);
