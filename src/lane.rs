@@ -97,7 +97,23 @@ impl Lanes {
     /// A new lane for one container's log. It goes on where the destination is in that log; if it
     /// was never there, `first` is its floor.
     pub fn open(self: &Arc<Self>, container: &Container, first: Option<Timestamp>) -> Lane {
+        self.open_in(&mut lock(&self.state), container, first)
+    }
+
+    /// The same for a log of which nothing before `first` is wanted, wherever the destination was
+    /// in it: what was printed meanwhile was not for it.
+    pub fn open_at(self: &Arc<Self>, container: &Container, first: Timestamp) -> Lane {
         let mut state = lock(&self.state);
+        state.known.remove(&container.id);
+        self.open_in(&mut state, container, Some(first))
+    }
+
+    fn open_in(
+        self: &Arc<Self>,
+        state: &mut State,
+        container: &Container,
+        first: Option<Timestamp>,
+    ) -> Lane {
         state.next_id += 1;
         state.producers += 1;
         let id = state.next_id;
@@ -127,6 +143,13 @@ impl Lanes {
     /// Whether the destination was in this container's log before.
     pub fn knows(&self, container_id: &str) -> bool {
         lock(&self.state).known.contains_key(container_id)
+    }
+
+    /// Whether the destination was in the log of any container whose id begins with this.
+    pub fn knows_some(&self, id: &str) -> bool {
+        let state = lock(&self.state);
+        let next = state.known.range(id.to_owned()..).next();
+        next.is_some_and(|(known, settled)| known.starts_with(id) && !settled.is_gone())
     }
 
     /// The container was removed: once all of it is delivered, it is forgotten.

@@ -7,13 +7,15 @@ mod delays;
 mod destination;
 mod drop_reason;
 mod fault_kind;
+mod forget;
 mod source;
 mod store;
+mod tail;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus::core::Collector;
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -25,11 +27,13 @@ pub use drop_reason::DropReason;
 pub use fault_kind::FaultKind;
 pub use source::SourceMetrics;
 pub use store::StoreMetrics;
+pub use tail::TailMetrics;
 
 use agent::ProcessMetrics;
 use containers::Containers;
 use delays::DelayFamily;
 use destination::DestinationFamilies;
+use forget::Forget;
 use store::StoreFamilies;
 
 /// All families of the agent.
@@ -37,6 +41,7 @@ use store::StoreFamilies;
 pub struct Metrics {
     registry: Registry,
     destinations: DestinationFamilies,
+    unlisted: DestinationMetrics,
     served: Arc<Mutex<BTreeMap<String, DestinationMetrics>>>,
     connections: IntCounterVec,
     switches: IntCounterVec,
@@ -49,12 +54,14 @@ pub struct Metrics {
     tasks: TaskMetrics,
     http: HttpMetrics,
     memory: MemoryMetrics,
+    tail: TailMetrics,
     process: ProcessMetrics,
     looks: Arc<Mutex<Vec<Look>>>,
+    forget: Forget,
 }
 
-/// Asks an object before it is shown.
-type Look = Box<dyn Fn() + Send + Sync>;
+/// Asks an object before it is shown; false once it is gone.
+type Look = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// The counters an output moves itself.
 #[derive(Debug, Clone)]
@@ -93,7 +100,10 @@ impl Metrics {
     }
 
     fn try_new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let make = Make { registry };
+        let forget = Forget::default();
+        let make = Make { registry, forget: &forget };
+        // Neither registered nor forgotten: nobody sees it.
+        let nowhere = Make { registry: &Registry::new(), forget: &Forget::default() };
         let expiry = Make::opts(
             "certificate_expiry_timestamp_seconds",
             "Unix time at which a certificate expires; 0 while none was seen",
@@ -103,6 +113,7 @@ impl Metrics {
         build.with_label_values(&BUILD).set(1);
         Ok(Self {
             destinations: DestinationFamilies::new(&make)?,
+            unlisted: DestinationFamilies::new(&nowhere)?.of(""),
             served: Arc::default(),
             connections: make.counters("connections_total", "Links made", &[])?,
             switches: make.counters(
@@ -117,16 +128,19 @@ impl Metrics {
                 "Frames refused by ICMP",
                 &[],
             )?,
-            certificate_expiry: make.add(IntGaugeVec::new(expiry, &["destination", "whose"])?)?,
+            certificate_expiry: make
+                .add_of_destinations(IntGaugeVec::new(expiry, &["destination", "whose"])?)?,
             store: StoreFamilies::new(&make)?,
             source: SourceMetrics::new(&make)?,
             checkpoint: CheckpointMetrics::new(&make)?,
             tasks: TaskMetrics::new(&make)?,
             http: HttpMetrics::new(&make)?,
             memory: MemoryMetrics::new(&make)?,
+            tail: TailMetrics::new(&make)?,
             process: ProcessMetrics::new(&make)?,
             looks: Arc::default(),
             registry: registry.clone(),
+            forget,
         })
     }
 
@@ -139,6 +153,23 @@ impl Metrics {
     /// Handles for all destinations there are, by name.
     pub fn destinations(&self) -> BTreeMap<String, DestinationMetrics> {
         lock(&self.served).clone()
+    }
+
+    /// Handles for lanes that are nobody's destination: they are counted and never shown.
+    pub fn unlisted(&self) -> DestinationMetrics {
+        self.unlisted.clone()
+    }
+
+    /// The destination is wanted no longer: no page judges it any more. Its series stay until they
+    /// are forgotten.
+    pub fn unserve(&self, name: &str) {
+        lock(&self.served).remove(name);
+    }
+
+    /// Lets go of all series of a destination that is gone. Under the same name they begin anew.
+    pub fn forget(&self, name: &str) {
+        self.unserve(name);
+        self.forget.forget(name);
     }
 
     /// Handles for one destination's output.
@@ -179,6 +210,11 @@ impl Metrics {
         &self.http
     }
 
+    /// Handles for live tails.
+    pub fn tail(&self) -> &TailMetrics {
+        &self.tail
+    }
+
     /// Handles for the memory plan.
     pub fn memory(&self) -> &MemoryMetrics {
         &self.memory
@@ -187,6 +223,14 @@ impl Metrics {
     /// Calls `look` before every rendering, to show how an object is just then. It must be quick
     /// and must not render.
     pub fn before_rendering(&self, look: impl Fn() + Send + Sync + 'static) {
+        self.before_rendering_while(move || {
+            look();
+            true
+        });
+    }
+
+    /// The same until `look` says that there is nothing left to be shown.
+    pub fn before_rendering_while(&self, look: impl Fn() -> bool + Send + Sync + 'static) {
         lock(&self.looks).push(Box::new(look));
     }
 
@@ -201,9 +245,7 @@ impl Metrics {
     pub fn look(&self) {
         self.process.look();
         self.checkpoint.look();
-        for look in lock(&self.looks).iter() {
-            look();
-        }
+        lock(&self.looks).retain(|look| look());
     }
 }
 
@@ -242,12 +284,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Makes and registers families with the common prefix and the `destination` label.
 struct Make<'a> {
     registry: &'a Registry,
+    forget: &'a Forget,
 }
 
 impl Make<'_> {
     fn add<C: Collector + Clone + 'static>(&self, family: C) -> Result<C, prometheus::Error> {
         self.registry.register(Box::new(family.clone()))?;
         Ok(family)
+    }
+
+    /// The same for a family with the label `destination`.
+    fn add_of_destinations<B>(
+        &self,
+        family: MetricVec<B>,
+    ) -> Result<MetricVec<B>, prometheus::Error>
+    where
+        B: MetricVecBuilder + 'static,
+        MetricVec<B>: Collector,
+    {
+        self.forget.of(&family);
+        self.add(family)
     }
 
     fn containers(&self) -> Result<Containers, prometheus::Error> {
@@ -267,19 +323,22 @@ impl Make<'_> {
         more: &[&str],
     ) -> Result<IntCounterVec, prometheus::Error> {
         let labels = [&["destination"], more].concat();
-        self.add(IntCounterVec::new(Self::opts(name, help), &labels)?)
+        self.add_of_destinations(IntCounterVec::new(Self::opts(name, help), &labels)?)
     }
 
     fn gauges(&self, name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
-        self.add(IntGaugeVec::new(Self::opts(name, help), &["destination"])?)
+        self.add_of_destinations(IntGaugeVec::new(Self::opts(name, help), &["destination"])?)
     }
 
     fn float_gauges(&self, name: &str, help: &str) -> Result<GaugeVec, prometheus::Error> {
-        self.add(GaugeVec::new(Self::opts(name, help), &["destination"])?)
+        self.add_of_destinations(GaugeVec::new(Self::opts(name, help), &["destination"])?)
     }
 
     fn delays(&self, name: &str, help: &str) -> Result<DelayFamily, prometheus::Error> {
-        self.add(DelayFamily::new(&Self::opts(name, help).fq_name(), help)?)
+        let family = DelayFamily::new(&Self::opts(name, help).fq_name(), help)?;
+        let forgetful = family.clone();
+        self.forget.by(move |name| forgetful.forget(name));
+        self.add(family)
     }
 
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
@@ -322,6 +381,51 @@ mod tests {
         destination.dropped(DropReason::Overflow, 3, 30);
         assert_eq!(destination.lines_dropped(), 3);
         assert!(metrics.render().contains("reason=\"overflow\"} 30"));
+    }
+
+    #[test]
+    fn a_destination_that_is_forgotten_leaves_no_series_and_touches_no_other() {
+        let metrics = Metrics::new();
+        let make = |name: &str| {
+            metrics.destination(name);
+            metrics.output(name);
+            metrics.store(name);
+            metrics.memory().plan(name, [("lanes", 1), ("window", 2), ("replay", 3), ("batch", 4)]);
+        };
+        make("a://one");
+        let alone = metrics.render().lines().filter(|line| line.contains("a://one")).count();
+        make("b://two");
+        metrics.forget("b://two");
+        let text = metrics.render();
+        assert!(!text.contains("b://two"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.contains("a://one")).count(), alone);
+        assert_eq!(metrics.destinations().into_keys().collect::<Vec<_>>(), ["a://one"]);
+        make("b://two");
+        assert!(metrics.render().contains("downspout_lines_read_total{destination=\"b://two\"} 0"));
+    }
+
+    #[test]
+    fn an_object_that_is_gone_is_asked_no_longer() {
+        let metrics = Metrics::new();
+        let asked = Arc::new(Mutex::new(0));
+        let counter = asked.clone();
+        metrics.before_rendering_while(move || {
+            *lock(&counter) += 1;
+            *lock(&counter) < 2
+        });
+        for _ in 0..5 {
+            metrics.look();
+        }
+        assert_eq!(*lock(&asked), 2);
+    }
+
+    #[test]
+    fn lanes_of_a_live_tail_are_no_destination() {
+        let metrics = Metrics::new();
+        let before = metrics.render().lines().count();
+        metrics.unlisted().read(5, 50);
+        assert_eq!(metrics.render().lines().count(), before);
+        assert!(metrics.destinations().is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod notice;
 mod timestamp;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -25,15 +26,35 @@ pub struct Container {
     pub image: String,
     /// Its labels. Hostile input.
     pub labels: BTreeMap<String, String>,
-    /// Its environment, as far as a route asks for it: [`NAMING_VARIABLES`]. Hostile input.
+    /// Its environment, as far as anybody may see it: [`KNOWN_VARIABLES`], and what the operator
+    /// has allowed. Empty while nobody has asked. Hostile input.
     pub variables: BTreeMap<String, String>,
     /// The name of the host it runs on, as the operator or the engine calls it.
     pub host: String,
+    /// What an inspection has said; `None` while nobody has asked.
+    pub details: Option<Arc<Details>>,
 }
 
-/// The only variables of a container's environment that are ever looked at: by them it may name
-/// its stream where the operator lets it. All others may be secrets.
+/// What only an inspection tells of a container. One that was gone by then has empty ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// The log driver, e.g. `json-file`; empty if it is not known.
+    pub driver: String,
+    /// It has a terminal.
+    pub tty: bool,
+    /// The engine's reply, reduced to what templates ask for; `None` if they ask for nothing. Never
+    /// holds the environment.
+    pub inspection: Option<serde_json::Value>,
+}
+
+/// By these variables of its environment a container may name its stream, where the operator lets
+/// it.
 pub const NAMING_VARIABLES: [&str; 2] = ["DOWNSPOUT_STREAM", "LOGSPOUT_STREAM"];
+
+/// The only variables of a container's environment that are ever looked at, but for those that the
+/// operator allows. All others may be secrets.
+pub const KNOWN_VARIABLES: [&str; 4] =
+    ["DOWNSPOUT_STREAM", "LOGSPOUT_STREAM", "LOGSPOUT", "LOGSPOUT_MULTILINE"];
 
 impl Container {
     /// The first 12 characters of the id, as `docker ps` shows them.
@@ -129,9 +150,9 @@ impl Span {
 #[derive(Debug, Clone)]
 pub struct Chunk {
     /// The container as it was known when the lines were read.
-    pub container: std::sync::Arc<Container>,
+    pub container: Arc<Container>,
     /// The container whose log they belong to: the same, but for what the agent says of it.
-    pub log_of: std::sync::Arc<Container>,
+    pub log_of: Arc<Container>,
     /// What a cursor behind these lines has to know beside them.
     pub edge: Edge,
     /// What the agent itself has to say: it is in no log, and no reader will meet it again.
@@ -161,6 +182,25 @@ impl Chunk {
     /// has room for.
     pub fn weight(&self) -> usize {
         self.arena.len() + self.lines.len() * size_of::<Line>() + size_of::<Self>()
+    }
+
+    /// The lines that are `wanted`, and all others; both in their order, `None` without any.
+    pub fn split(self, mut wanted: impl FnMut(&Line) -> bool) -> (Option<Self>, Option<Self>) {
+        let (mut kept, mut rest) = (ChunkBuilder::default(), ChunkBuilder::default());
+        let is_kept: Vec<bool> = self.lines.iter().map(&mut wanted).collect();
+        if is_kept.iter().all(|kept| *kept) {
+            return (Some(self), None);
+        }
+        for (line, is_kept) in self.lines.iter().zip(is_kept) {
+            let Line { time, stream, mark, span, .. } = *line;
+            let to = if is_kept { &mut kept } else { &mut rest };
+            to.push(self.text(line), b"", Place { time, stream, mark, span });
+        }
+        let [kept, rest] = [kept, rest].map(|mut builder| {
+            let chunk = builder.take(&self.container)?;
+            Some(Self { log_of: self.log_of.clone(), edge: self.edge, ..chunk })
+        });
+        (kept, rest)
     }
 
     /// Gives up the text and keeps the lines, for settling after the text was encoded.
@@ -205,11 +245,11 @@ impl ChunkBuilder {
     }
 
     /// The lines so far as a chunk of `container`; `None` if there are none.
-    pub fn take(&mut self, container: &std::sync::Arc<Container>) -> Option<Chunk> {
+    pub fn take(&mut self, container: &Arc<Container>) -> Option<Chunk> {
         (!self.lines.is_empty()).then(|| self.chunk(container))
     }
 
-    fn chunk(&mut self, container: &std::sync::Arc<Container>) -> Chunk {
+    fn chunk(&mut self, container: &Arc<Container>) -> Chunk {
         self.usual = (self.arena.len(), self.lines.len());
         // A chunk may wait for long, and is charged for what it holds, not for spare room.
         self.arena.shrink_to_fit();
@@ -233,9 +273,35 @@ fn offset(len: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+
+    #[test]
+    fn a_chunk_is_split_in_order_with_the_text_and_the_marks_of_its_lines() {
+        let mut builder = ChunkBuilder::default();
+        for number in 0..6_u32 {
+            let time = Timestamp::from_nanos(number.into());
+            let (mark, span) = (Mark { time, pieces: 1 }, Span::new(number.into(), 9));
+            let place = Place { time, stream: Stream::Stdout, mark, span };
+            builder.push(number.to_string().as_bytes(), b"", place);
+        }
+        let chunk = builder.take(&Arc::new(Container::default())).unwrap();
+        let texts = |chunk: &Option<Chunk>| {
+            let chunk = chunk.as_ref()?;
+            let lines = chunk.lines().iter();
+            Some(
+                lines
+                    .map(|line| (chunk.text(line).to_vec(), line.mark, line.span))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let all = texts(&Some(chunk.clone())).unwrap();
+        let (even, odd) = chunk.clone().split(|line| line.time.nanos() % 2 == 0);
+        let every = |from: usize| all.iter().skip(from).step_by(2).cloned().collect::<Vec<_>>();
+        assert_eq!((texts(&even), texts(&odd)), (Some(every(0)), Some(every(1))));
+        assert_eq!(texts(&chunk.clone().split(|_| true).0), Some(all.clone()));
+        let (none, everything) = chunk.split(|_| false);
+        assert_eq!((texts(&none), texts(&everything)), (None, Some(all)));
+    }
 
     #[test]
     fn a_chunk_gives_back_the_lines_that_were_pushed() {

@@ -87,10 +87,13 @@ impl Lane {
 
     /// Says in the stream what its log has lost.
     pub fn announce(&self, loss: &Loss, container: &Container) {
-        let mut state = lock(&self.lanes.state);
-        self.queue_notice(&mut state, loss, container);
-        drop(state);
+        self.tell(loss, container);
         self.lanes.metrics.gaps.inc();
+    }
+
+    /// The same where no log has lost anything.
+    pub fn tell(&self, loss: &Loss, container: &Container) {
+        self.queue_notice(&mut lock(&self.lanes.state), loss, container);
         self.lanes.filled.notify_one();
     }
 
@@ -134,6 +137,14 @@ impl Lane {
     /// What is read here cannot be read again, now or after a restart.
     pub fn never_returns(&self) {
         self.settled.never_returns();
+    }
+
+    /// Nothing of this log is wanted: if nothing was read, it is not remembered either.
+    pub fn unwanted(&self) {
+        let mut state = lock(&self.lanes.state);
+        if self.settled.is_untouched() {
+            state.known.retain(|_, settled| !Arc::ptr_eq(settled, &self.settled));
+        }
     }
 
     /// How far the destination is in this log.

@@ -171,6 +171,11 @@ impl Settled {
         lock(&self.progress).oldest
     }
 
+    /// Whether nothing was ever read of it.
+    pub(super) fn is_untouched(&self) -> bool {
+        lock(&self.progress).read == Cursor::default()
+    }
+
     pub(super) fn is_delivered(&self) -> bool {
         let progress = lock(&self.progress);
         progress.read == progress.acknowledged

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::{Make, gauge_value, lock};
 
 /// The pages whose requests are counted by their path.
-const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "other"];
+const PATHS: [&str; 7] = ["/metrics", "/livez", "/readyz", "/health", "/logs", "/routes", "other"];
 /// The codes that are ever answered.
-const CODES: [u16; 5] = [200, 401, 404, 405, 503];
+const CODES: [u16; 14] = [101, 200, 201, 400, 401, 403, 404, 405, 408, 409, 413, 426, 500, 503];
 
 /// The counters of the checkpoint.
 #[derive(Debug, Clone)]
@@ -128,8 +128,13 @@ impl HttpMetrics {
         })
     }
 
-    /// Counts a request and its answer. A path that is no page is `other`.
+    /// Counts a request and its answer. What lies below `/logs` and `/routes` counts as these; a
+    /// path that is no page is `other`.
     pub fn request(&self, path: &str, code: u16) {
+        let below = ["/logs", "/routes"]
+            .into_iter()
+            .find(|page| path.strip_prefix(page).is_some_and(|rest| rest.starts_with('/')));
+        let path = below.unwrap_or(path);
         let page = PATHS.iter().position(|page| *page == path).unwrap_or(PATHS.len() - 1);
         let code = CODES.iter().position(|each| *each == code);
         if let Some(counter) = self.requests.get(page).zip(code).and_then(|(of, at)| of.get(at)) {
@@ -144,7 +149,7 @@ impl MemoryMetrics {
         Ok(Self {
             limit: make.gauge("memory_limit_bytes", "What the whole process aims for")?,
             fixed: make.gauge("memory_fixed_bytes", "What it takes without a destination")?,
-            plan: make.add(IntGaugeVec::new(plan, &["destination", "part"])?)?,
+            plan: make.add_of_destinations(IntGaugeVec::new(plan, &["destination", "part"])?)?,
             lane_limit: make.gauges("lane_limit_bytes", "Text that may wait in the lanes")?,
             window_limit: make.gauges("window_limit_bytes", "Bytes that may be unacknowledged")?,
         })

@@ -103,6 +103,10 @@ impl DelayFamily {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         of.entry(destination.to_owned()).or_default().clone()
     }
+
+    pub(super) fn forget(&self, destination: &str) {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner).remove(destination);
+    }
 }
 
 impl Collector for DelayFamily {

@@ -39,6 +39,7 @@ pub(super) struct DestinationFamilies {
     lines_resent: IntCounterVec,
     lines_replayed: IntCounterVec,
     lines_truncated: IntCounterVec,
+    lines_patched: IntCounterVec,
     gaps: IntCounterVec,
     bytes_doubtful: IntCounterVec,
     faults: IntCounterVec,
@@ -69,6 +70,8 @@ pub struct DestinationMetrics {
     pub lines_replayed: IntCounter,
     /// Lines cut to a datagram's limit.
     pub lines_truncated: IntCounter,
+    /// Lines in which something stands in for a template that failed.
+    pub lines_patched: IntCounter,
     /// Bytes acknowledged by a peer that broke, which its process may not have read and which
     /// were not kept for a replay: an estimate from above of what was lost.
     pub bytes_doubtful: IntCounter,
@@ -166,6 +169,10 @@ impl DestinationFamilies {
             lines_resent: counters("lines_resent_total", "Lines sent again")?,
             lines_replayed: counters("lines_replayed_total", "Lines given back to be read again")?,
             lines_truncated: counters("lines_truncated_total", "Lines cut to a limit")?,
+            lines_patched: counters(
+                "lines_patched_total",
+                "Lines in which something stands in for a template that failed",
+            )?,
             gaps: counters("gaps_total", "Logs that had lost lines unread")?,
             bytes_doubtful: counters("bytes_doubtful_total", "Bytes perhaps unread")?,
             faults: make.counters("faults_total", "Broken links and failed attempts", &["kind"])?,
@@ -217,6 +224,7 @@ impl DestinationFamilies {
             lines_resent: counter(&self.lines_resent),
             lines_replayed: counter(&self.lines_replayed),
             lines_truncated: counter(&self.lines_truncated),
+            lines_patched: counter(&self.lines_patched),
             bytes_doubtful: counter(&self.bytes_doubtful),
             faults: FaultKind::ALL.map(|kind| self.faults.with_label_values(&[name, kind.name()])),
             up: gauge(&self.up),

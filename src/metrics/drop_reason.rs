@@ -20,10 +20,12 @@ pub enum DropReason {
     TooNew,
     /// It has no text, and the peer takes no event without.
     Empty,
+    /// Its container printed more than its label says that it may send.
+    Rate,
 }
 
 impl DropReason {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Rejected,
         Self::Overflow,
         Self::Shutdown,
@@ -32,6 +34,7 @@ impl DropReason {
         Self::Expired,
         Self::TooNew,
         Self::Empty,
+        Self::Rate,
     ];
 
     /// The label's value.
@@ -45,6 +48,7 @@ impl DropReason {
             Self::Expired => "expired",
             Self::TooNew => "too_new",
             Self::Empty => "empty",
+            Self::Rate => "rate",
         }
     }
 }

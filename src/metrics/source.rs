@@ -34,6 +34,8 @@ pub struct SourceMetrics {
     pub bytes_garbled: IntCounter,
     /// Containers that were gone before their log could be opened.
     pub containers_missed: IntCounter,
+    /// Settings in containers' labels that are unknown, not allowed or wrong.
+    pub label_problems: IntCounter,
     /// 1 while there is something to read from: the engine answers, the input is open.
     pub source_up: IntGauge,
     /// What is known of each container.
@@ -58,6 +60,8 @@ impl SourceMetrics {
             lines_split: make.counter("lines_split_total", "Lines shipped in parts")?,
             bytes_garbled: make.counter("log_bytes_garbled_total", "Bytes not understood")?,
             containers_missed: make.counter("containers_missed_total", "Gone too early")?,
+            label_problems: make
+                .counter("label_problems_total", "Settings by label that do not hold")?,
             source_up: make.gauge("source_up", "1 while the source can be read")?,
             containers: make.containers()?,
         })

@@ -176,6 +176,6 @@ impl Make<'_> {
         buckets: &[f64],
     ) -> Result<HistogramVec, prometheus::Error> {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(buckets.to_vec());
-        self.add(HistogramVec::new(opts, &["destination"])?)
+        self.add_of_destinations(HistogramVec::new(opts, &["destination"])?)
     }
 }

@@ -15,6 +15,8 @@ pub enum LossReason {
     Overflow,
     /// The log was rotated past the place that had been reached.
     Rotated,
+    /// The container printed more than it may send.
+    Rate,
 }
 
 impl fmt::Display for LossReason {
@@ -24,6 +26,7 @@ impl fmt::Display for LossReason {
                 "the destination was too slow, and the container's log driver keeps no log"
             }
             Self::Rotated => "the container's log was rotated before they could be read",
+            Self::Rate => "the container printed faster than its label downspout.rate allows",
         })
     }
 }

@@ -7,18 +7,20 @@ mod discovery;
 pub mod engine;
 mod files;
 mod follower;
+mod following;
 mod frames;
 pub mod json_file;
 #[cfg(test)]
 mod model;
 mod own;
 mod position;
+mod roster;
 mod silence;
 mod survey;
 mod tracked;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use crate::source::{Feed, Source};
 
 pub use engine::Endpoint;
 pub use survey::{disk, rotation};
+pub use tracked::SHIPPING;
 
 /// What the operator decides about the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +57,12 @@ pub struct Settings {
     pub containers_dir: Option<PathBuf>,
     /// How many containers have series of their own.
     pub container_series: usize,
-    /// Whether a route asks for variables of the containers' environments.
-    pub variables: bool,
+    /// What is kept of inspections.
+    pub wanted: engine::Wanted,
+    /// How many of its last records are wanted of a log of which the backlog is; all when absent.
+    pub tail: Option<u32>,
+    /// Lines of terminals keep the carriage returns at their ends.
+    pub keep_carriage_returns: bool,
 }
 
 /// How logs are read.
@@ -91,9 +98,15 @@ pub fn containers_folder(settings: &Settings, info: &engine::EngineInfo) -> Path
     settings.containers_dir.clone().unwrap_or_else(|| info.containers())
 }
 
+/// The file of the json-file driver to which a container's log is written, whether it is there or
+/// not.
+pub fn log_file(containers: &Path, id: &str) -> PathBuf {
+    files::Files::of(containers, id).path().to_owned()
+}
+
 /// Whether a log driver ships by itself.
 pub fn ships(driver: &str) -> bool {
-    tracked::SHIPPING.contains(&driver)
+    SHIPPING.contains(&driver)
 }
 
 /// The id of the container that this process runs in; `None` outside of containers.

@@ -17,6 +17,7 @@ use crate::assemble::{Assembler, Piece};
 use crate::lane::Lane;
 use crate::options::Problem;
 use crate::record::{ChunkBuilder, Container, Mark, Place, Span, Stream, Timestamp};
+use crate::select::{Streams, Verdict};
 use crate::source::{Feed, Source, passed};
 
 /// Text after which a chunk is handed over although more could be read at once.
@@ -63,7 +64,9 @@ impl Source for Replay {
             // Standard input can be read only once: there, the slowest destination sets the pace.
             let feeds: Vec<Feed> = match self.input {
                 Input::Stdin => vec![feed.clone()],
-                Input::File(_) => feed.intakes.iter().map(|intake| feed.only(intake)).collect(),
+                Input::File(_) => {
+                    feed.intakes.now().iter().map(|intake| feed.only(intake)).collect()
+                }
             };
             let replay: Arc<Self> = Arc::from(self);
             for feed in feeds {
@@ -185,15 +188,18 @@ impl<'a> Logs<'a> {
                 id: name.to_owned(),
                 name: name.to_owned(),
                 host: host.to_owned(),
+                details: Some(Arc::default()),
                 ..Container::default()
             });
             let (mut lanes, mut joined) = (Vec::new(), Vec::new());
-            for intake in feed.intakes.iter() {
+            for intake in feed.intakes.now().iter() {
+                let Verdict::Ship(streams) = intake.verdict(&container) else { continue };
                 let lane = intake.open(&container, None);
                 // Only a file could be read again, and that is not worth the while.
                 lane.never_returns();
-                if intake.joins() {
-                    let assembler = intake.assembler(feed.max_line_bytes);
+                let mut assembler = intake.assembler(&container, feed.max_line_bytes).0;
+                if assembler.joins() || streams != Streams::BOTH {
+                    assembler.only(streams.has(Stream::Stdout), streams.has(Stream::Stderr));
                     joined.push(Joined { lane, assembler, builder: ChunkBuilder::default() });
                 } else {
                     lanes.push(lane);

@@ -8,7 +8,7 @@
 use tokio::time::Instant;
 
 use super::engine::{EngineError, LogStream, Read};
-use super::follower::Follower;
+use super::follower::{End, Follower};
 use crate::assemble::Piece;
 use crate::metrics::containers::Way;
 use crate::record::{Mark, Place, Span, Stream, Timestamp};
@@ -30,22 +30,17 @@ impl Follower {
             );
             return false;
         }
-        let facts = match self.shared.engine.inspect(&self.tracked.id).await {
-            Ok(Some(facts)) => facts,
-            Ok(None) => return false,
-            // An engine that is away for a moment is no reason to leave the container for good.
-            Err(error) => {
-                tracing::debug!(container = %self.tracked.id, %error, "cannot inspect");
-                self.pause().await;
-                return true;
-            }
-        };
+        if Box::pin(self.judge()).await.is_some() {
+            return self.goes_without();
+        }
         self.lane.never_returns();
         match self.shared.engine.attach(&self.tracked.id).await {
             Ok(stream) => {
                 tracing::debug!(container = %self.tracked.id, "attached");
                 self.reads_by(Way::Attach);
-                self.read_attached(stream, facts.tty).await;
+                if self.read_attached(stream).await.is_some() {
+                    return self.goes_without();
+                }
             }
             Err(EngineError::NotFound { .. }) => return false,
             // Paused or restarting: it cannot be attached to just now.
@@ -55,16 +50,21 @@ impl Follower {
         !self.seen.borrow().gone
     }
 
-    async fn read_attached(&mut self, mut stream: LogStream, terminal: bool) {
-        let mut splitter = Splitter::new(terminal);
-        self.assembler.strip_carriage_returns(terminal);
+    async fn read_attached(&mut self, mut stream: LogStream) -> Option<End> {
+        let mut splitter = Splitter::new(self.tracked.is_terminal());
         let mut going = true;
         while going {
             let deadline = self.deadline();
             tokio::select! {
                 biased;
                 // What is wrong with it is told by the read.
-                _ = stream.readable() => {}
+                _ = stream.readable() => {
+                    if !self.is_judged()
+                        && let Some(end) = Box::pin(self.judge()).await
+                    {
+                        return Some(end);
+                    }
+                }
                 () = passed(deadline) => {
                     self.assembler.give_due(Instant::now(), &mut self.builder);
                     self.offer();
@@ -93,6 +93,7 @@ impl Follower {
             }
             self.offer();
         }
+        None
     }
 
     fn offer(&mut self) {

@@ -15,14 +15,14 @@ use tokio::sync::{Semaphore, watch};
 
 use super::changes::Changes;
 use super::engine::{Action, ApiVersion, Engine, EngineError, EngineInfo, Event, Listed};
-use super::follower::{Follower, Shared};
+use super::follower::Shared;
 use super::own;
+use super::roster::Roster;
 use super::silence::Silence;
 use super::survey::Survey;
-use super::tracked::Tracked;
 use super::{Settings, Strategy};
 use crate::backoff::Backoff;
-use crate::record::{Container, Timestamp};
+use crate::record::Timestamp;
 use crate::source::Feed;
 
 /// A full list at least this often, whatever the events say.
@@ -31,6 +31,9 @@ const RECONCILE_EVERY: Duration = Duration::from_mins(1);
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// Logs that are opened at the same moment.
 const MAX_OPENING: usize = 16;
+/// Containers that are inspected at the same moment: a thousand that print at once are no burst on the
+/// engine, and their replies no burst in our memory.
+const MAX_ASKING: usize = 4;
 /// Events are asked for from this long before the subscription, so that there is no hole between
 /// the list and it.
 const OVERLAP_NANOS: i64 = 10_000_000_000;
@@ -51,7 +54,7 @@ pub(super) async fn run(settings: Settings, feed: Feed) {
     let shared = discovery.shared.clone();
     // By itself: what it reads must not hold up an event.
     let surveyed = shared.clone();
-    discovery.feed.tasks.supervise("survey", move || survey(surveyed.clone()));
+    discovery.roster.feed.tasks.supervise("survey", move || survey(surveyed.clone()));
     tokio::select! {
         () = discovery.watch() => {}
         () = shared.silence.watch() => {}
@@ -70,7 +73,8 @@ async fn survey(shared: Arc<Shared>) {
 /// The engine that the settings name.
 pub(super) fn engine(settings: &Settings) -> Result<Engine, String> {
     let forced = settings.api_version.as_deref().map(str::parse::<ApiVersion>).transpose()?;
-    Engine::new(settings.endpoint.clone(), forced).map_err(|error| error.to_string())
+    let wanted = settings.wanted.clone();
+    Engine::new(settings.endpoint.clone(), forced, wanted).map_err(|error| error.to_string())
 }
 
 fn say_strategy(containers: &Path) {
@@ -85,24 +89,20 @@ fn say_strategy(containers: &Path) {
     }
 }
 
-fn is_running(state: &str) -> bool {
+/// Whether a container in this state of a list runs.
+pub(super) fn is_running(state: &str) -> bool {
     matches!(state, "running" | "paused" | "restarting")
 }
 
 struct Discovery {
     shared: Arc<Shared>,
-    feed: Feed,
+    roster: Roster,
     engine_up: watch::Sender<bool>,
     containers_dir: watch::Sender<Option<PathBuf>>,
-    tracked: HashMap<String, Arc<Tracked>>,
-    /// Created while we watched, and not started yet: their logs are new.
-    created: HashSet<String>,
     /// What was told last of which container since the last list: the next one may be older.
     told_of: HashMap<String, Action>,
     /// The last events, by which a repetition is known.
     told: VecDeque<(Timestamp, Action, String)>,
-    own_id: Option<String>,
-    host: String,
     since: Timestamp,
 }
 
@@ -117,6 +117,7 @@ impl Discovery {
             metrics: feed.metrics.clone(),
             stop: feed.stop.clone(),
             opening: Semaphore::new(MAX_OPENING),
+            asking: Semaphore::new(MAX_ASKING),
             engine_up: engine_up.subscribe(),
             since_skips: AtomicBool::new(true),
             cuts_anywhere: AtomicBool::new(false),
@@ -127,18 +128,15 @@ impl Discovery {
             survey: Survey::new(containers, own_id.clone(), series),
             settings,
         };
+        let shared = Arc::new(shared);
         Self {
-            host: shared.settings.hostname.clone().unwrap_or_default(),
-            shared: Arc::new(shared),
             since: feed.started,
-            feed,
+            roster: Roster::new(shared.clone(), feed, own_id),
+            shared,
             engine_up,
             containers_dir,
-            tracked: HashMap::new(),
-            created: HashSet::new(),
             told_of: HashMap::new(),
             told: VecDeque::new(),
-            own_id,
         }
     }
 
@@ -172,7 +170,7 @@ impl Discovery {
         self.shared.since_skips.store(info.skips_compressed(), Ordering::Relaxed);
         self.shared.cuts_anywhere.store(info.podman, Ordering::Relaxed);
         if self.shared.settings.hostname.is_none() {
-            self.host = info.host.clone().unwrap_or_default();
+            self.roster.host = info.host.clone().unwrap_or_default();
         }
         let folder = super::containers_folder(&self.shared.settings, info);
         self.shared.survey.look_into(folder.clone());
@@ -185,15 +183,15 @@ impl Discovery {
         }
         self.containers_dir.send_replace(containers_dir);
         tracing::info!(
-            engine = %info.version, api = %info.api, host = %self.host,
+            engine = %info.version, api = %info.api, host = %self.roster.host,
             endpoint = %self.shared.engine.endpoint(), "connected to Docker"
         );
-        self.feed.metrics.source_up.set(1);
+        self.shared.metrics.source_up.set(1);
         self.engine_up.send_replace(true);
     }
 
     fn lost(&mut self) {
-        self.feed.metrics.source_up.set(0);
+        self.shared.metrics.source_up.set(0);
         self.engine_up.send_replace(false);
     }
 
@@ -211,6 +209,7 @@ impl Discovery {
             })
         };
         let mut listing = list(Duration::ZERO);
+        let mut changes = self.roster.feed.intakes.changes();
         loop {
             // The subscription begins when it is first polled, which this does before the first
             // list is asked for.
@@ -224,6 +223,7 @@ impl Discovery {
                     self.reconcile(listed?);
                     listing = list(RECONCILE_EVERY);
                 }
+                () = changes.next() => self.roster.open_intakes(),
             }
         }
     }
@@ -241,38 +241,11 @@ impl Discovery {
         tracing::trace!(action = event.action.name(), id = %event.id, "event");
         self.told_of.insert(event.id.clone(), event.action);
         match event.action {
-            Action::Create => {
-                self.shared.survey.found(&event.id, &event.name, false);
-                if event.time >= self.since {
-                    self.created.insert(event.id.clone());
-                }
-                // Only an attachment that is there before the start has the first byte.
-                if self.shared.settings.attach {
-                    self.track(&self.container(event), true);
-                }
-            }
-            Action::Start => {
-                self.shared.survey.found(&event.id, &event.name, true);
-                let id = event.id.clone();
-                if !self.track(&self.container(event), true)
-                    && let Some(tracked) = self.tracked.get(&id)
-                {
-                    tracked.started();
-                }
-            }
-            Action::Rename => {
-                self.shared.survey.renamed(&event.id, &event.name);
-                if let Some(tracked) = self.tracked.get(&event.id) {
-                    tracked.renamed(&event.name);
-                }
-            }
-            Action::Destroy => self.forget(&event.id),
-            Action::Die => {
-                self.shared.survey.died(&event.id);
-                if let Some(tracked) = self.tracked.get(&event.id) {
-                    tracked.died();
-                }
-            }
+            Action::Create => self.roster.created(event),
+            Action::Start => self.roster.started(event),
+            Action::Rename => self.roster.renamed(&event),
+            Action::Destroy => self.roster.forget(&event.id),
+            Action::Die => self.roster.died(&event.id),
             Action::Pause | Action::Unpause => {}
         }
     }
@@ -298,90 +271,9 @@ impl Discovery {
             }
         }
         survey.listed(&there);
-        let gone: Vec<_> =
-            self.tracked.keys().filter(|id| !there.contains(id.as_str())).cloned().collect();
-        for id in gone {
-            self.forget(&id);
-        }
-        // Of what an earlier run has kept, only what is still there has a log.
-        for intake in self.feed.intakes.iter() {
-            intake.retain(&there);
-        }
+        self.roster.keep(&there);
         for listed in listed {
-            let running = is_running(&listed.state);
-            let new = listed.created > self.since.seconds();
-            // A container may have printed its last while no agent ran. One that was never looked
-            // at may have run since the first start; its floor tells what is wanted of it.
-            let left = self
-                .feed
-                .intakes
-                .iter()
-                .any(|intake| intake.knows(&listed.id) || intake.since() < self.since);
-            if let Some(tracked) = self.tracked.get(&listed.id) {
-                tracked.renamed(&listed.name);
-                if running {
-                    tracked.found_running();
-                }
-                continue;
-            }
-            if new {
-                self.created.insert(listed.id.clone());
-            }
-            // One that came and ended while nobody watched has a log all the same.
-            if running || ((new || left) && listed.state != "created") {
-                let container = Container {
-                    id: listed.id,
-                    name: listed.name,
-                    image: listed.image,
-                    labels: listed.labels,
-                    host: self.host.clone(),
-                    ..Container::default()
-                };
-                self.track(&container, running);
-            }
-        }
-    }
-
-    fn container(&self, event: Event) -> Container {
-        let Event { id, name, image, labels, .. } = event;
-        Container { id, name, image, labels, host: self.host.clone(), ..Container::default() }
-    }
-
-    /// Starts following a container for every destination; false if it is followed already.
-    fn track(&mut self, container: &Container, running: bool) -> bool {
-        let id = container.id.clone();
-        if self.own_id.as_ref() == Some(&id) || self.tracked.contains_key(&id) {
-            return false;
-        }
-        let new = self.created.remove(&id);
-        tracing::debug!(container = %container.name, %id, new, "following");
-        let tally = self.shared.survey.tally(&id);
-        let tracked = Arc::new(Tracked::new(container.clone(), new, running, tally));
-        let whole = self.shared.settings.backlog || new;
-        for (number, intake) in self.feed.intakes.iter().enumerate() {
-            let (shared, tracked) = (self.shared.clone(), tracked.clone());
-            let (intake, container) = (intake.clone(), container.clone());
-            let max_line_bytes = self.feed.max_line_bytes;
-            let first = (!whole).then_some(intake.since());
-            self.feed.tasks.supervise("follower", move || {
-                // One that is made anew after a panic goes on where the lane was.
-                let lane = intake.open(&container, first);
-                let assembler = intake.assembler(max_line_bytes);
-                Follower::new(shared.clone(), tracked.clone(), number, lane, assembler).run()
-            });
-        }
-        self.tracked.insert(id, tracked);
-        true
-    }
-
-    fn forget(&mut self, id: &str) {
-        for intake in self.feed.intakes.iter() {
-            intake.gone(id);
-        }
-        self.created.remove(id);
-        self.shared.survey.gone(id);
-        if let Some(tracked) = self.tracked.remove(id) {
-            tracked.gone();
+            self.roster.listed(listed);
         }
     }
 }

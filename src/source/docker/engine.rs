@@ -21,6 +21,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod version;
+mod wanted;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -45,6 +46,7 @@ pub use event::{Action, Event};
 pub use reply::{EngineInfo, Inspected, Listed};
 pub use stream::{LogStream, Read};
 pub use version::ApiVersion;
+pub use wanted::Wanted;
 
 /// How long a call may take: connection and head of a stream, or a whole reply.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -75,6 +77,7 @@ struct Inner {
     endpoint: Endpoint,
     host: String,
     forced: Option<ApiVersion>,
+    wanted: Wanted,
     session: Mutex<Session>,
 }
 
@@ -88,13 +91,18 @@ struct Session {
 }
 
 impl Engine {
-    /// An engine that nobody has talked to yet. `forced` is `DOCKER_API_VERSION`. Fails only if
-    /// the certificates of a TLS endpoint cannot be read.
-    pub fn new(endpoint: Endpoint, forced: Option<ApiVersion>) -> Result<Self, EngineError> {
+    /// An engine that nobody has talked to yet. `forced` is `DOCKER_API_VERSION`; `wanted` is kept
+    /// of inspections beside what everybody needs. Fails only if the certificates of a TLS endpoint
+    /// cannot be read.
+    pub fn new(
+        endpoint: Endpoint,
+        forced: Option<ApiVersion>,
+        wanted: Wanted,
+    ) -> Result<Self, EngineError> {
         let tls = connection::load_tls(&endpoint)?;
         let session = Mutex::new(Session { control: None, tls, spoken: forced });
         let host = endpoint.host_header();
-        Ok(Self { inner: Arc::new(Inner { endpoint, host, forced, session }) })
+        Ok(Self { inner: Arc::new(Inner { endpoint, host, forced, wanted, session }) })
     }
 
     /// Where it listens.
@@ -164,8 +172,8 @@ impl Engine {
         let inspected = self.ask(
             &path,
             Box::pin(docker.inspect_container(id, None::<InspectContainerOptions>)),
-            Inspected::typed,
-            Inspected::lenient,
+            |reply| Inspected::typed(reply, &self.inner.wanted),
+            |reply| Inspected::lenient(reply, &self.inner.wanted),
         );
         match inspected.await {
             Ok(inspected) if inspected.id.is_empty() => Err(self.nonsense(&path, "it has no id")),

@@ -5,6 +5,8 @@
 //! stopped and whose last record was taken is read to its end.
 
 mod file;
+mod judge;
+mod limit;
 mod shared;
 mod stream;
 
@@ -17,14 +19,17 @@ use tokio::time::Instant;
 
 use super::engine::EngineError;
 use super::files::Files;
+use super::following::Following;
 use super::position::Position;
 use super::tracked::{Seen, Tracked};
 use crate::assemble::Assembler;
 use crate::backoff::Backoff;
 use crate::lane::Lane;
-use crate::metrics::containers::Way;
-use crate::record::{Chunk, ChunkBuilder, Edge, FileId, Stream, Timestamp};
-use crate::source::passed;
+use crate::metrics::containers::{Tally, Way};
+use crate::record::{Chunk, ChunkBuilder, Container, Edge, FileId, Stream, Timestamp};
+use crate::source::{Intake, passed};
+use limit::Limit;
+use shared::Followed;
 pub(super) use shared::Shared;
 
 /// First and longest pause between two streams of one log.
@@ -52,7 +57,7 @@ const REACHES: [Reach; 4] = [Reach::Tail(2), Reach::Tail(100), Reach::Tail(5_000
 
 /// Why a stream is no longer read.
 #[derive(Debug)]
-enum End {
+pub(super) enum End {
     /// It ended; whether the log did is to be found out.
     Stream,
     /// It broke, or could not be opened.
@@ -71,8 +76,19 @@ enum End {
     Stopping,
     /// The container has stopped, and its files were read to their end.
     Stopped,
+    /// The destination does not want these lines.
+    Unwanted,
     /// The files cannot be read, or not any more.
     Files(io::Error),
+}
+
+/// Why a follower has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Nothing more will come.
+    Done,
+    /// The destination does not want these lines, for now.
+    Unwanted,
 }
 
 /// One container, one destination.
@@ -80,8 +96,13 @@ enum End {
 pub(super) struct Follower {
     pub(super) shared: Arc<Shared>,
     pub(super) tracked: Arc<Tracked>,
-    /// Of its destination.
-    number: usize,
+    pub(super) intake: Intake,
+    max_line_bytes: usize,
+    tally: Arc<Tally>,
+    /// As what it was judged last; `None` before that.
+    judged: Option<Arc<Container>>,
+    over: Over,
+    limit: Option<Box<Limit>>,
     pub(super) seen: watch::Receiver<Seen>,
     pub(super) lane: Lane,
     position: Position,
@@ -102,15 +123,13 @@ pub(super) struct Follower {
 impl Follower {
     /// Starts where `lane` is in the log: behind what was read by an earlier follower, or settled
     /// by an earlier run of the agent.
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        tracked: Arc<Tracked>,
-        number: usize,
-        lane: Lane,
-        assembler: Assembler,
-    ) -> Self {
+    pub(super) fn new(following: &Following, lane: Lane, assembler: Assembler) -> Self {
+        let Following { shared, tracked, intake, tally, max_line_bytes, .. } = following;
         Self {
             seen: tracked.subscribe(),
+            judged: None,
+            over: Over::Done,
+            limit: None,
             position: Position::starting(lane.settled().read()),
             // A container that is new has a short log, and may be gone before it can be asked
             // for more of it.
@@ -122,28 +141,32 @@ impl Follower {
             builder: ChunkBuilder::default(),
             held: 0,
             backoff: Backoff::new(REOPEN.0, REOPEN.1),
-            shared,
-            tracked,
-            number,
+            shared: shared.clone(),
+            tracked: tracked.clone(),
+            intake: intake.clone(),
+            tally: tally.clone(),
+            max_line_bytes: *max_line_bytes,
             lane,
         }
     }
 
     /// Has the survey know how the log is read.
     pub(super) fn reads_by(&self, way: Way) {
-        self.shared.survey.read_by(&self.tracked.id, self.number, way);
+        if let Some(seat) = self.intake.seat() {
+            self.shared.survey.read_by(&self.tracked.id, seat, way);
+        }
     }
 
     /// Follows until the container is gone or the agent stops.
-    pub(super) async fn run(mut self) {
-        self.shared.metrics.followers.inc();
+    pub(super) async fn run(mut self) -> Over {
+        let _followed = Followed::new(&self.shared);
         let stop = self.shared.stop.clone();
         tokio::select! {
             () = self.follow_over_rewinds() => {}
             () = stop.draining() => {}
         }
         self.give_records();
-        self.shared.metrics.followers.dec();
+        self.over
     }
 
     async fn follow_over_rewinds(&mut self) {
@@ -170,12 +193,6 @@ impl Follower {
     // Calls that are rare and large are boxed, here and in `stream`: a follower waits for years,
     // and must not hold room for them meanwhile.
     async fn follow(&mut self) {
-        while self.shared.settings.variables
-            && let Err(error) = Box::pin(self.tracked.learn_of_variables(&self.shared)).await
-        {
-            tracing::debug!(container = %self.tracked.id, %error, "cannot inspect");
-            self.pause().await;
-        }
         loop {
             let starts = self.seen.borrow_and_update().starts;
             let opened = Instant::now();
@@ -209,6 +226,7 @@ impl Follower {
                 self.finish();
                 return false;
             }
+            End::Unwanted => return self.goes_without(),
             End::Stopped => {
                 self.finish();
                 return self.started_again(starts).await;
@@ -233,6 +251,13 @@ impl Follower {
             End::Stream => return self.stream_ended(starts).await,
         }
         true
+    }
+
+    /// The destination does not want these lines; false, for nothing is to be read.
+    pub(super) fn goes_without(&mut self) -> bool {
+        self.lane.unwanted();
+        self.over = Over::Unwanted;
+        false
     }
 
     async fn stream_ended(&mut self, starts: u64) -> bool {
@@ -319,14 +344,20 @@ impl Follower {
     pub(super) fn chunk(&mut self) -> Option<Chunk> {
         let mut chunk = self.builder.take(&self.seen.borrow().container)?;
         chunk.edge = Edge { open: self.assembler.holds_from(), file: self.from_file };
-        self.tracked.tally.count(chunk.lines().len() as u64, chunk.text_bytes() as u64);
-        Some(chunk)
+        self.tally.count(chunk.lines().len() as u64, chunk.text_bytes() as u64);
+        match &mut self.limit {
+            Some(limit) => limit.pass(chunk, &self.lane),
+            None => Some(chunk),
+        }
     }
 
     /// The log has ended: nothing will complete what is held.
     fn finish(&mut self) {
         self.assembler.flush(&mut self.builder);
         self.hand_over();
+        if let Some(limit) = &mut self.limit {
+            limit.announce(&self.lane, &self.seen.borrow().container);
+        }
         self.lane.ended();
     }
 

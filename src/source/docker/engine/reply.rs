@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use bollard::models::{ContainerInspectResponse, ContainerSummary, SystemVersion};
 use serde_json::Value;
 
-use super::ApiVersion;
-use crate::record::{NAMING_VARIABLES, Timestamp};
+use super::{ApiVersion, Wanted};
+use crate::record::Timestamp;
 
 /// Where an engine keeps everything that does not say so (a socket proxy may forbid it).
 const DEFAULT_ROOT: &str = "/var/lib/docker";
@@ -63,8 +63,10 @@ pub struct Inspected {
     pub image: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Of its environment, [`NAMING_VARIABLES`].
+    /// Of its environment, what may be seen.
     pub variables: BTreeMap<String, String>,
+    /// The reply itself, as far as it is wanted.
+    pub inspection: Option<Value>,
     /// With a TTY a log has no frames and one stream.
     pub tty: bool,
     /// Its log driver, e.g. `json-file`.
@@ -159,7 +161,9 @@ impl Listed {
 }
 
 impl Inspected {
-    pub(super) fn typed(reply: ContainerInspectResponse) -> Self {
+    pub(super) fn typed(reply: ContainerInspectResponse, wanted: &Wanted) -> Self {
+        let value = || serde_json::to_value(&reply).unwrap_or_default();
+        let inspection = if wanted.fields.is_empty() { None } else { wanted.reduced(value()) };
         let config = reply.config.unwrap_or_default();
         let state = reply.state.unwrap_or_default();
         let log = reply.host_config.unwrap_or_default().log_config.unwrap_or_default();
@@ -168,7 +172,8 @@ impl Inspected {
             name: without_slash(&reply.name.unwrap_or_default()),
             image: config.image.unwrap_or_default(),
             labels: config.labels.unwrap_or_default().into_iter().collect(),
-            variables: naming(config.env.iter().flatten().map(String::as_str)),
+            variables: wanted.variables(config.env.iter().flatten().map(String::as_str)),
+            inspection,
             tty: config.tty.unwrap_or_default(),
             driver: log.typ.unwrap_or_default(),
             driver_options: log.config.unwrap_or_default().into_iter().collect(),
@@ -181,7 +186,7 @@ impl Inspected {
         }
     }
 
-    pub(super) fn lenient(reply: &Value) -> Self {
+    pub(super) fn lenient(reply: &Value, wanted: &Wanted) -> Self {
         let text = |path| text(reply, path).unwrap_or_default();
         let flag = |path| reply.pointer(path).and_then(Value::as_bool).unwrap_or_default();
         let environment = reply.pointer("/Config/Env").and_then(Value::as_array);
@@ -191,7 +196,8 @@ impl Inspected {
             name: without_slash(&text("/Name")),
             image: text("/Config/Image"),
             labels: texts(reply, "/Config/Labels"),
-            variables: naming(environment.filter_map(Value::as_str)),
+            variables: wanted.variables(environment.filter_map(Value::as_str)),
+            inspection: wanted.reduced(reply.clone()),
             tty: flag("/Config/Tty"),
             driver: text("/HostConfig/LogConfig/Type"),
             driver_options: texts(reply, "/HostConfig/LogConfig/Config"),
@@ -203,15 +209,6 @@ impl Inspected {
             finished_at: moment(&text("/State/FinishedAt")),
         }
     }
-}
-
-// All other variables are left where they are: they may be secrets.
-fn naming<'a>(environment: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
-    environment
-        .filter_map(|variable| variable.split_once('='))
-        .filter(|(name, _)| NAMING_VARIABLES.contains(name))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
 }
 
 /// The text at a JSON pointer.
@@ -244,6 +241,8 @@ pub(super) fn moment(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
@@ -277,8 +276,11 @@ mod tests {
         assert_eq!((strict.name.as_str(), strict.created), ("db", 1_700_000_000));
         assert_eq!(strict.state, "running");
 
-        let strict = Inspected::typed(serde_json::from_value(inspected()).unwrap());
-        assert_eq!(strict, Inspected::lenient(&inspected()));
+        let fields = BTreeSet::from([vec!["State".to_owned(), "Status".to_owned()]]);
+        let wanted = Wanted { fields, ..Wanted::default() };
+        let strict = Inspected::typed(serde_json::from_value(inspected()).unwrap(), &wanted);
+        assert_eq!(strict, Inspected::lenient(&inspected(), &wanted));
+        assert_eq!(strict.inspection, Some(json!({"State": {"Status": "restarting"}})));
         assert!(strict.tty && strict.running && strict.restarting);
         assert_eq!((strict.driver.as_str(), strict.state.as_str()), ("json-file", "restarting"));
         assert_eq!(strict.driver_options.get("max-size").unwrap(), "1m");
@@ -303,7 +305,7 @@ mod tests {
     fn odd_fields_are_as_good_as_empty() {
         for odd in [json!(null), json!([]), json!({"Id": 7, "Names": null, "Labels": [1]})] {
             assert_eq!(Listed::lenient(&odd), Listed::default());
-            assert_eq!(Inspected::lenient(&odd), Inspected::default());
+            assert_eq!(Inspected::lenient(&odd, &Wanted::default()), Inspected::default());
         }
         assert!(EngineInfo::lenient(&json!({})).is_err(), "an engine without an API version");
     }

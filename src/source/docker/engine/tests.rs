@@ -24,7 +24,8 @@ impl Daemon {
     }
 
     fn engine(&self) -> Engine {
-        Engine::new(Endpoint::Unix(self.folder.path().join("docker.sock")), None).unwrap()
+        Engine::new(Endpoint::Unix(self.folder.path().join("docker.sock")), None, Wanted::default())
+            .unwrap()
     }
 
     /// Takes one connection and reads its request.
@@ -362,7 +363,7 @@ async fn a_missing_and_a_dead_socket_say_what_to_do_in_every_call() {
         assert!(error.to_string().contains("is dockerd running?"), "{error}");
     }
     let endpoint = Endpoint::Unix(folder.path().join("none.sock"));
-    let engine = Engine::new(endpoint, None).unwrap();
+    let engine = Engine::new(endpoint, None, Wanted::default()).unwrap();
     let missing = [
         engine.connect().await.unwrap_err(),
         engine.attach("c").await.unwrap_err(),
@@ -386,7 +387,7 @@ async fn the_type_of_the_content_tells_frames_from_version_1_42_on() {
         let daemon = Daemon::listen();
         let endpoint = daemon.engine().endpoint().clone();
         let forced = spoken.map(|version| version.parse().unwrap());
-        let engine = Engine::new(endpoint, forced).unwrap();
+        let engine = Engine::new(endpoint, forced, Wanted::default()).unwrap();
         let reply = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n");
         let query = LogQuery::default();
         let (stream, _) = tokio::join!(engine.logs("c", query), daemon.answer(reply));

@@ -36,8 +36,6 @@ enum Step {
     Short,
     /// No whole record.
     Nothing,
-    /// A line that may be a terminal's: whether the container has one must be known first.
-    Terminal,
 }
 
 impl Follower {
@@ -69,17 +67,14 @@ impl Follower {
                 let seen = self.seen.borrow_and_update();
                 (seen.gone, seen.running)
             };
-            let step = match self.read_file(reader, false) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    reader.file.content.fetch(reader.offset).await?;
-                    self.read_file(reader, true)?
-                }
-                step => step?,
+            let step = match self.may_read(reader).await? {
+                Some(end) => return Ok(end),
+                None if self.is_judged() => self.read_now(reader).await?,
+                None => Step::Nothing,
             };
             self.hand_over();
             match step {
                 Step::More => tokio::task::yield_now().await,
-                Step::Terminal => Box::pin(self.learn_of_terminal()).await,
                 Step::Short | Step::Nothing => {
                     if self.has_more(reader, matches!(step, Step::Short))? {
                         continue;
@@ -89,6 +84,24 @@ impl Follower {
                     }
                 }
             }
+        }
+    }
+
+    // Nothing is taken before it is known whose it is.
+    async fn may_read(&mut self, reader: &Reader) -> io::Result<Option<End>> {
+        if self.is_judged() || !reader.has_unread()? {
+            return Ok(None);
+        }
+        Ok(Box::pin(self.judge()).await)
+    }
+
+    async fn read_now(&mut self, reader: &mut Reader) -> io::Result<Step> {
+        match self.read_file(reader, false) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                reader.file.content.fetch(reader.offset).await?;
+                self.read_file(reader, true)
+            }
+            step => step,
         }
     }
 
@@ -212,13 +225,6 @@ impl Follower {
         }
     }
 
-    async fn learn_of_terminal(&mut self) {
-        while let Err(error) = self.tracked.learn_of_terminal(&self.shared).await {
-            tracing::debug!(container = %self.tracked.id, %error, "cannot inspect");
-            self.pause().await;
-        }
-    }
-
     /// One read: decodes, admits and assembles what is there. Unless it is `fetched`, an error of
     /// kind `WouldBlock` says that it has to be brought from the disk.
     fn read_file(&mut self, reader: &mut Reader, fetched: bool) -> io::Result<Step> {
@@ -271,39 +277,23 @@ impl Follower {
         reader.torn = 0;
         // Decoding overwrites it.
         reader.keep_seam(lines);
-        let taken = self.take_lines(reader, lines);
-        if taken == whole {
-            reader.offset += taken as u64;
-        } else {
-            reader.pass_over(taken);
-        }
+        self.take_lines(reader, lines);
+        reader.offset += whole as u64;
         if let Some(file) = reader.file.id() {
             self.from_file = Some(file);
             let offset = reader.offset;
             self.position.set_file(FilePlace { file, offset, look_from: offset });
         }
-        match (taken == whole, is_full) {
-            (false, _) => Step::Terminal,
-            (true, true) => Step::More,
-            (true, false) => Step::Short,
-        }
+        if is_full { Step::More } else { Step::Short }
     }
 
-    /// Takes whole lines up to one that needs to be known more of; returns their bytes.
-    fn take_lines(&mut self, reader: &mut Reader, lines: &mut [u8]) -> usize {
-        let Self { position, assembler, builder, shared, lane, seen, tracked, .. } = self;
+    /// Takes whole lines.
+    fn take_lines(&mut self, reader: &mut Reader, lines: &mut [u8]) {
+        let Self { position, assembler, builder, shared, lane, seen, .. } = self;
         let Reader { decoder, file, offset, new_from, is_exact, check_gap, .. } = reader;
-        let terminal = tracked.is_terminal();
-        assembler.strip_carriage_returns(terminal == Some(true));
         let mut now = None;
-        let (mut at, mut stopped) = (0, false);
+        let mut at = 0;
         decoder.push(lines, |decoded| match decoded {
-            _ if stopped => {}
-            Decoded::Record { stream, text, .. }
-                if terminal.is_none() && may_be_terminal(text, assembler.open_since(stream)) =>
-            {
-                stopped = true;
-            }
             Decoded::Record { stream, time, text, end } => {
                 let span = Span::new(*offset + at as u64, *offset + end as u64);
                 file.note_first(time);
@@ -338,7 +328,6 @@ impl Follower {
                 at = end;
             }
         });
-        at
     }
 
     // A record that is longer than a read.
@@ -364,11 +353,6 @@ impl Follower {
         reader.doubt();
         Step::More
     }
-}
-
-// Whether a terminal may have ended a line here with CR LF, of which the LF may come by itself.
-fn may_be_terminal(text: &[u8], open: Option<Timestamp>) -> bool {
-    text.strip_suffix(b"\n").unwrap_or(text).ends_with(b"\r") || text == b"\n" && open.is_some()
 }
 
 // The engine is about to put something there, or to remove everything.

@@ -24,6 +24,8 @@ pub(in crate::source::docker) struct Shared {
     pub(in crate::source::docker) stop: Stop,
     /// How many logs may be opened at the same moment.
     pub(in crate::source::docker) opening: Semaphore,
+    /// How many containers may be inspected at the same moment.
+    pub(in crate::source::docker) asking: Semaphore,
     /// True while the engine answers.
     pub(in crate::source::docker) engine_up: watch::Receiver<bool>,
     /// The engine skips compressed rotated files when asked for `since` (up to 20.10).
@@ -56,5 +58,22 @@ impl Shared {
                  much (run as root, with Docker's folder of containers mounted)"
             );
         });
+    }
+}
+
+/// Counted as a follower as long as it lives, however it ends.
+#[derive(Debug)]
+pub(super) struct Followed(SourceMetrics);
+
+impl Followed {
+    pub(super) fn new(shared: &Shared) -> Self {
+        shared.metrics.followers.inc();
+        Self(shared.metrics.clone())
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.0.followers.dec();
     }
 }

@@ -31,19 +31,26 @@ impl Follower {
             Err(EngineError::NotReadable { .. }) => return End::NotReadable,
             Err(error) => return End::Broken(error.to_string()),
         };
-        if Box::pin(self.tracked.is_skipped(&self.shared)).await {
-            self.reads_by(Way::Skipped);
-            return End::Gone;
+        // The stream was opened first: one that removes itself may be gone by now.
+        if !self.is_judged()
+            && let Some(end) = Box::pin(self.judge()).await
+        {
+            return end;
         }
         self.reads_by(Way::Api);
         let mut reading = Reading::new(self.must_reach_back());
         let shared = self.shared.clone();
-        self.assembler.cut_anywhere(shared.cuts_anywhere.load(Ordering::Relaxed));
         let ear = shared.silence.listen();
         loop {
             if let Some(end) = self.readable(&mut stream, &ear).await {
                 return end;
             }
+            if !self.is_judged()
+                && let Some(end) = Box::pin(self.judge()).await
+            {
+                return end;
+            }
+            self.assembler.cut_anywhere(shared.cuts_anywhere.load(Ordering::Relaxed));
             let read = self.read(&mut stream, &mut reading).await;
             match (read, reading.end.take()) {
                 (_, Some(end)) => return end,
@@ -129,6 +136,7 @@ impl Follower {
         // Taken once there is something to stamp: a time from before the wait would make every
         // record seem to come from the future.
         let mut arrival = None;
+        let keeps = self.shared.settings.keep_carriage_returns;
         let Self { position, assembler, builder, shared, progressed, lane, seen, .. } = self;
         let Reading { frames, end, first, must_reach_back, .. } = reading;
         let mut take = |decoded: Decoded<'_>| match decoded {
@@ -149,7 +157,7 @@ impl Follower {
                     let loss = Loss { counted: None, from, to, reason };
                     lane.announce(&loss, &seen.borrow().container);
                 }
-                assembler.strip_carriage_returns(terminal);
+                assembler.strip_carriage_returns(terminal && !keeps);
                 match position.admit(stream, time, text, now) {
                     Admission::New(mark) => {
                         *progressed = true;

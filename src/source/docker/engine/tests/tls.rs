@@ -54,7 +54,7 @@ fn acceptor(authority: &str, (certificate, key): &(String, String)) -> TlsAccept
 
 fn engine(port: u16, folder: &Path) -> Result<Engine, EngineError> {
     let address = format!("tcp://127.0.0.1:{port}");
-    Engine::new(Endpoint::parse(&address, Some(folder.into())).unwrap(), None)
+    Engine::new(Endpoint::parse(&address, Some(folder.into())).unwrap(), None, Wanted::default())
 }
 
 async fn answer(listener: &TcpListener, acceptor: &TlsAcceptor, reply: &str) -> io::Result<String> {

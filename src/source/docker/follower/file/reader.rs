@@ -81,6 +81,11 @@ impl Reader {
         self.moved
     }
 
+    /// Whether there may be something that was not read.
+    pub(super) fn has_unread(&self) -> std::io::Result<bool> {
+        Ok(self.file.content.length()?.is_none_or(|length| length > self.offset))
+    }
+
     /// It has its name still.
     pub(super) fn note_in_place(&mut self) {
         self.moved = false;
