@@ -251,10 +251,22 @@ impl Delivery {
             let cache = self.caches.entry(lane).or_default();
             let encoded = self.encoder.encode(&chunk, cache, &mut batch.bytes, &mut batch.ends);
             self.metrics.lines_truncated.inc_by(encoded.truncated);
+            self.note_patched(encoded.patched);
             batch.parts.push(Part::of(chunk, settled));
         }
         self.window.push(batch);
         self.forget_closed_lanes();
+    }
+
+    fn note_patched(&mut self, lines: u64) {
+        if lines > 0 && self.metrics.lines_patched.get() == 0 {
+            tracing::warn!(
+                destination = %self.name,
+                "a template has failed, and something stands in for it; the log at the level debug has \
+                 each case"
+            );
+        }
+        self.metrics.lines_patched.inc_by(lines);
     }
 
     // Caches of lanes that are gone are let go once they are the larger part.

@@ -8,6 +8,8 @@ mod decimal;
 mod framing;
 mod header;
 mod json;
+mod logspout;
+mod names;
 mod options;
 mod raw;
 mod rfc3164;
@@ -20,11 +22,14 @@ use std::sync::Arc;
 
 use crate::output::Carriage;
 use crate::record::{Chunk, Container, Line, Stream};
+use crate::select::Settings;
+use crate::template::Needs;
 
+use framing::Frame;
 pub use framing::{Body, Framing, Record};
-use framing::{Frame, holds_controls};
 pub use header::{Header, StampForm};
-pub use options::{OPTIONS, Terminal, plan};
+pub use logspout::{Adapter, Logspout, RAW_FORMAT, SYSLOG_VARIABLES};
+pub use options::{NAME_OPTIONS, OPTIONS, Surroundings, Terminal, plan};
 
 /// One format: a header that is prepared for a container, and after it the text of each line.
 pub trait Format: Send + Sync + fmt::Debug {
@@ -35,6 +40,16 @@ pub trait Format: Send + Sync + fmt::Debug {
     fn body(&self) -> Option<&dyn Body> {
         None
     }
+
+    /// What stands behind the text where no line feed ends the frame.
+    fn tail(&self) -> &'static [u8] {
+        b""
+    }
+
+    /// What has to be known of a container beside its name.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 }
 
 /// What the lines of a container share: their headers, which differ by stream.
@@ -42,12 +57,17 @@ pub trait Format: Send + Sync + fmt::Debug {
 pub struct Prepared {
     stdout: Header,
     stderr: Header,
+    /// How the text of this container's lines is written, where the format does not say it for all.
+    body: Option<Arc<dyn Body>>,
+    /// Something stands in for a field that could not be rendered.
+    patched: bool,
 }
 
 impl Prepared {
     /// The same header for both streams, or one for each.
     pub fn new(header: impl Fn(Stream) -> Header) -> Self {
-        Self { stdout: header(Stream::Stdout), stderr: header(Stream::Stderr) }
+        let (stdout, stderr) = (header(Stream::Stdout), header(Stream::Stderr));
+        Self { stdout, stderr, body: None, patched: false }
     }
 
     fn header(&mut self, stream: Stream) -> &mut Header {
@@ -72,6 +92,8 @@ pub struct Encoder {
     format: Box<dyn Format>,
     framing: Framing,
     sequence: u64,
+    /// As the option `format` has it; empty where none was asked for by name.
+    name: &'static str,
 }
 
 /// What an encoder did to frames that did not fit.
@@ -79,12 +101,35 @@ pub struct Encoder {
 pub struct Encoded {
     /// Frames cut to the limit of a datagram or message.
     pub truncated: u64,
+    /// Frames with something that stands in for a template which failed.
+    pub patched: u64,
 }
 
 impl Encoder {
     /// A format on a framing.
     pub fn new(format: Box<dyn Format>, framing: Framing) -> Self {
-        Self { format, framing, sequence: 0 }
+        Self { format, framing, sequence: 0, name: "" }
+    }
+
+    /// The same with the name that the format has in a route.
+    #[must_use]
+    fn called(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
+    /// The name of the format, as the option `format` has it.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// How frames are told apart.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// What has to be known of a container beside its name.
+    pub fn needs(&self) -> Needs {
+        self.format.needs()
     }
 
     /// Appends one frame per line of `chunk` to `bytes` and its end to `ends`.
@@ -95,7 +140,7 @@ impl Encoder {
         bytes: &mut Vec<u8>,
         ends: &mut Vec<u32>,
     ) -> Encoded {
-        let Self { format, framing, sequence } = self;
+        let Self { format, framing, sequence, .. } = self;
         let prepared = match &mut cache.0 {
             Some((known, prepared)) if Arc::ptr_eq(known, &chunk.container) => prepared,
             slot => {
@@ -111,23 +156,31 @@ impl Encoder {
         let lines = chunk.lines();
         bytes.reserve(chunk.text_bytes() + lines.len() * (prepared.header_bytes_max() + 1));
         ends.reserve(lines.len());
-        let escape = *framing == Framing::Lf && holds_controls(arena(chunk));
-        let body = format.body();
+        let own_body = prepared.body.clone();
+        let escape = match own_body {
+            // A template may bring what no line has.
+            Some(_) => framing.escape(b"\n"),
+            None => framing.escape(arena(chunk)),
+        };
+        let body = own_body.as_deref().or(format.body());
+        let tail = format.tail();
         let mut encoded = Encoded::default();
         for line in lines {
             *sequence += 1;
             let header = prepared.header(line.stream).for_line(line.time, *sequence);
-            let record = Record { stream: line.stream, text: chunk.text(line) };
-            let frame = Frame { header, record, body };
+            let record = Record { stream: line.stream, time: line.time, text: chunk.text(line) };
+            let frame = Frame { header, record, body, tail };
             match *framing {
                 Framing::OctetCounting => frame.push_counted(bytes),
-                Framing::Lf => frame.push_line(escape, bytes),
+                Framing::Lf | Framing::BareLf => frame.push_line(escape, bytes),
                 Framing::Datagram { max } => {
                     encoded.truncated += u64::from(frame.push_alone(max, bytes));
                 }
             }
             ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         }
+        let patched = if prepared.patched { lines.len() as u64 } else { 0 };
+        encoded.patched = patched.max(body.map_or(0, Body::take_patched));
         encoded
     }
 }
@@ -149,9 +202,12 @@ fn content(
     time: crate::record::Timestamp,
     sequence: u64,
 ) -> Vec<u8> {
+    let own_body = prepared.body.clone();
     let header = prepared.header(record.stream).for_line(time, sequence);
     let mut out = Vec::new();
-    Frame { header, record, body: format.body() }.push_alone(usize::MAX, &mut out);
+    let body = own_body.as_deref().or(format.body());
+    let record = Record { time, ..record };
+    Frame { header, record, body, tail: format.tail() }.push_alone(usize::MAX, &mut out);
     out
 }
 
@@ -170,6 +226,16 @@ impl Priorities {
             stdout: facility + severity_stdout.min(7),
             stderr: facility + severity_stderr.min(7),
         }
+    }
+
+    /// With what a container asks for.
+    fn with(self, settings: &Settings) -> Self {
+        let facility = settings.facility.unwrap_or(self.stdout / 8);
+        Self::new(
+            facility,
+            settings.severity_stdout.unwrap_or(self.stdout % 8),
+            settings.severity_stderr.unwrap_or(self.stderr % 8),
+        )
     }
 
     fn of(self, stream: Stream) -> u8 {

@@ -8,18 +8,31 @@ mod uri;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::assemble::Multiline;
-use crate::encode::{self, Encoder, Terminal};
+use crate::assemble::Joining;
+use crate::encode::{self, Adapter, Encoder, Logspout, Terminal};
 use crate::failover;
 use crate::metrics::Metrics;
 use crate::options::{OptionSpec, Options, Problem, parse_bytes};
 use crate::output::{Carriage, Driver, Open, Peer, TargetKind};
+use crate::select::{self, Allowed, Selection};
+use crate::template::Needs;
 
 pub(crate) use host::host_and_port;
+pub use multiline::{LogspoutMultiline, LogspoutTexts};
 use uri::Address;
+pub(crate) use uri::redacted;
 
 /// Rows of the options that a route has whatever its output.
-pub const OPTIONS: &[OptionSpec] = &[WINDOW, REQUIRED, multiline::PATTERN, multiline::FLUSH];
+pub const OPTIONS: &[OptionSpec] = &[
+    WINDOW,
+    REQUIRED,
+    multiline::MULTILINE,
+    multiline::PATTERN,
+    multiline::MATCH,
+    multiline::FLUSH,
+    multiline::SEPARATOR,
+    multiline::LINES,
+];
 
 /// Rows of the options of a route over a link, on which bytes may be in doubt.
 pub const LINK_OPTIONS: &[OptionSpec] = &[REPLAY];
@@ -63,6 +76,8 @@ pub struct Route {
     /// What identifies it in logs and metrics: the URI without its options, with `#2` and so on
     /// behind it where several routes go to the same place.
     pub name: String,
+    /// Which containers it ships.
+    pub selection: Selection,
     /// Lines to frames.
     pub encoder: Encoder,
     /// Frames to the peer.
@@ -73,8 +88,14 @@ pub struct Route {
     pub replay_bytes: u64,
     /// Whether the agent is ready only if this destination takes lines.
     pub required: bool,
-    /// How lines are joined to records of several lines; `None` if they are not.
-    pub multiline: Option<Multiline>,
+    /// Whose lines are joined to records of several lines, and how.
+    pub joining: Joining,
+    /// Whether `LOGSPOUT_MULTILINE` of a container counts: logspout asks for it only where a route
+    /// joins lines.
+    pub heeds_variable: bool,
+    /// The options of its URI, as they were written, to tell where a setting comes from. They may
+    /// hold secrets, such as a token in a template.
+    pub written: BTreeMap<String, String>,
 }
 
 /// What opening a route takes besides its URI.
@@ -86,12 +107,48 @@ pub struct Opening<'a> {
     pub metrics: &'a Metrics,
     /// By option, the variable and its value that count where a route says nothing.
     pub fallbacks: &'a BTreeMap<&'static str, (&'static str, String)>,
+    /// What logspout's variables say.
+    pub logspout: &'a Inherited,
+    /// What a container may ask for by its labels.
+    pub allowed: &'a Allowed,
+}
+
+/// What logspout's variables say of the routes that its schemes name.
+#[derive(Debug, Clone)]
+pub struct Inherited {
+    /// Of the bytes.
+    pub encoding: Logspout,
+    /// Of lines that are joined.
+    pub multiline: LogspoutMultiline,
+}
+
+impl Inherited {
+    /// As if no variable of logspout's were set.
+    pub fn nothing() -> Self {
+        Self { encoding: Logspout::unset(), multiline: LogspoutMultiline::unset() }
+    }
+}
+
+impl Opening<'_> {
+    fn encoding(&self, driver: &Driver, adapter: Option<Adapter>) -> encode::Surroundings<'_> {
+        encode::Surroundings {
+            carriage: driver.carriage,
+            terminal: self.terminal,
+            adapter,
+            logspout: &self.logspout.encoding,
+            allowed: self.allowed,
+        }
+    }
 }
 
 impl Route {
-    /// Whether it has to know variables of the containers' environments.
-    pub fn wants_variables(&self) -> bool {
-        matches!(&self.peer, Peer::Store(store) if store.wants_variables())
+    /// What has to be known of a container beside its name.
+    pub fn needs(&self) -> Needs {
+        let mut needs = self.encoder.needs();
+        if let Peer::Store(store) = &self.peer {
+            needs.add(store.needs());
+        }
+        needs
     }
 
     /// Checks one URI and opens its output, which touches no network. All problems are reported,
@@ -99,6 +156,17 @@ impl Route {
     pub fn parse(uri: &str, opening: &Opening<'_>) -> Result<Self, Vec<Problem>> {
         let address = Address::parse(uri)?;
         let name = address.name();
+        Self::open(address, name, opening)
+    }
+
+    /// The same under a name that is made of the usual one.
+    pub fn parse_as(
+        uri: &str,
+        name: impl FnOnce(String) -> String,
+        opening: &Opening<'_>,
+    ) -> Result<Self, Vec<Problem>> {
+        let address = Address::parse(uri)?;
+        let name = name(address.name());
         Self::open(address, name, opening)
     }
 
@@ -120,12 +188,17 @@ impl Route {
     }
 
     fn open(address: Address, name: String, opening: &Opening<'_>) -> Result<Self, Vec<Problem>> {
+        let (adapter, joins) = (address.adapter(), address.joins);
         let Address { driver, mut targets, options, .. } = address;
+        let written = options.iter().cloned().collect();
         let mut options = Options::new(options).falling_back_on(opening.fallbacks);
-        let encoder = encode::plan(&mut options, driver.carriage, opening.terminal);
+        let encoder = encode::plan(&mut options, opening.encoding(driver, adapter));
+        let selection = Selection::take(&mut options);
         let window_bytes = take_window(&mut options, driver);
         let required = options.flag(&REQUIRED, true);
-        let multiline = multiline::take(&mut options, !is_link(driver));
+        let joined = joins.then_some(&opening.logspout.multiline);
+        let joining = multiline::take(&mut options, !is_link(driver), joined);
+        let heeds_variable = joins || joining.by_default().is_some();
         let mut replay_bytes = 0;
         let peer = match (driver.open, targets.pop()) {
             (Open::Store(open), Some(target)) => {
@@ -144,10 +217,19 @@ impl Route {
             }
         };
         let mut problems = options.finish(&known(driver));
-        match (encoder, peer) {
-            (Some(encoder), Some(peer)) if problems.is_empty() => {
-                Ok(Self { name, encoder, peer, window_bytes, replay_bytes, required, multiline })
-            }
+        match (encoder, peer, selection) {
+            (Some(encoder), Some(peer), Some(selection)) if problems.is_empty() => Ok(Self {
+                name,
+                selection,
+                encoder,
+                peer,
+                window_bytes,
+                replay_bytes,
+                required,
+                joining,
+                heeds_variable,
+                written,
+            }),
             _ => {
                 if problems.is_empty() {
                     problems.push(Problem::new("cannot be opened"));
@@ -163,9 +245,11 @@ impl Route {
 pub fn check(uri: &str) -> Result<String, Vec<Problem>> {
     let address = Address::parse(uri)?;
     let name = address.name();
-    let terminal = Terminal { attached: false, colour: false };
+    let plain = encode::Surroundings::plain(address.driver.carriage, Terminal::default());
+    let around = encode::Surroundings { adapter: address.adapter(), ..plain };
     let mut options = Options::new(address.options);
-    let encoder = encode::plan(&mut options, address.driver.carriage, terminal);
+    let encoder = encode::plan(&mut options, around);
+    Selection::take(&mut options);
     for spec in address.driver.options {
         options.text(spec);
     }
@@ -174,7 +258,8 @@ pub fn check(uri: &str) -> Result<String, Vec<Problem>> {
     if is_link(address.driver) {
         take_replay(&mut options);
     }
-    multiline::take(&mut options, !is_link(address.driver));
+    let unset = LogspoutMultiline::unset();
+    multiline::take(&mut options, !is_link(address.driver), address.joins.then_some(&unset));
     if address.targets.len() > 1 {
         options.text(&failover::FAILBACK);
     } else {
@@ -190,10 +275,11 @@ fn fails_over(driver: &Driver) -> bool {
 }
 
 /// Rows of all options that a route of this driver may have.
-pub(crate) fn known(driver: &Driver) -> [&'static [OptionSpec]; 5] {
+pub(crate) fn known(driver: &Driver) -> [&'static [OptionSpec]; 7] {
     let list = if fails_over(driver) { failover::OPTIONS } else { &[] };
     let link = if is_link(driver) { LINK_OPTIONS } else { STORE_OPTIONS };
-    [encode::OPTIONS, driver.options, OPTIONS, link, list]
+    let names = if is_link(driver) { encode::NAME_OPTIONS } else { &[] };
+    [encode::OPTIONS, names, driver.options, select::OPTIONS, OPTIONS, link, list]
 }
 
 fn is_link(driver: &Driver) -> bool {

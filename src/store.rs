@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::record::{Container, Stream, Timestamp};
+use crate::template::Needs;
 
 pub use batch::{Batch, Event};
 
@@ -235,9 +236,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Which properties of a line decide where it goes.
     fn varies(&self) -> Varies;
 
-    /// Whether a container's variables can decide where its lines go.
-    fn wants_variables(&self) -> bool {
-        false
+    /// What has to be known of a container for that, beside its name.
+    fn needs(&self) -> Needs {
+        Needs::default()
     }
 
     /// Where the lines of a container go that were printed on this stream and this day. Asked only

@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn line(console: &Console, prepared: &Prepared, stream: Stream, text: &[u8]) -> Vec<u8> {
-        let record = Record { stream, text };
+        let record = Record { stream, time: Timestamp::from_nanos(0), text };
         content(console, &mut prepared.clone(), record, Timestamp::default(), 1)
     }
 

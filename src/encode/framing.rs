@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::decimal::ten_digits;
 use super::header::COUNT_ROOM;
-use crate::record::Stream;
+use crate::record::{Stream, Timestamp};
 
 /// How a frame's end is marked on a byte stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +20,42 @@ pub enum Framing {
     OctetCounting,
     /// RFC 6587 section 3.4.2: a line feed after the frame; CR, LF and NUL inside are escaped.
     Lf,
+    /// The same as logspout writes it: of what is inside only LF is escaped.
+    BareLf,
+}
+
+/// Which bytes of a text would end or hide a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escape {
+    /// None that are there.
+    Nothing,
+    /// LF.
+    Feeds,
+    /// LF, CR and NUL.
+    Controls,
+}
+
+impl Framing {
+    /// What has to be escaped in a text.
+    pub(super) fn escape(self, text: &[u8]) -> Escape {
+        match self {
+            Self::Lf if holds_controls(text) => Escape::Controls,
+            Self::BareLf if memchr::memchr(b'\n', text).is_some() => Escape::Feeds,
+            _ => Escape::Nothing,
+        }
+    }
 }
 
 /// How a format writes the text of a line where it does not stand as it is.
-pub trait Body: fmt::Debug {
+pub trait Body: fmt::Debug + Send + Sync {
     /// Appends the text and what comes after it. Of LF, CR and NUL it writes only what is in the
     /// text, if any.
     fn write(&self, header: &[u8], record: Record<'_>, out: &mut Vec<u8>);
+
+    /// Lines, since the last call, with something that stands in for a template which failed.
+    fn take_patched(&self) -> u64 {
+        0
+    }
 }
 
 /// What a body sees of a line.
@@ -34,6 +63,8 @@ pub trait Body: fmt::Debug {
 pub struct Record<'a> {
     /// Where the container printed it.
     pub stream: Stream,
+    /// When.
+    pub time: Timestamp,
     /// The line without its end.
     pub text: &'a [u8],
 }
@@ -46,6 +77,8 @@ pub(super) struct Frame<'a> {
     pub(super) record: Record<'a>,
     /// How the text is written; as it is if there is none.
     pub(super) body: Option<&'a dyn Body>,
+    /// What stands behind the text where no line feed ends the frame.
+    pub(super) tail: &'static [u8],
 }
 
 impl Frame<'_> {
@@ -66,24 +99,27 @@ impl Frame<'_> {
     #[inline]
     pub(super) fn push_counted(self, out: &mut Vec<u8>) {
         // The text as it is, or the likely length of what the body writes.
-        let expected = self.header.len() - COUNT_ROOM + self.record.text.len();
+        let expected = self.header.len() - COUNT_ROOM + self.record.text.len() + self.tail.len();
         let start = out.len();
         let from = put_count(self.header, expected);
         out.extend_from_slice(self.header.get(from..).unwrap_or_default());
         self.push_text(out);
+        out.extend_from_slice(self.tail);
         if self.body.is_some() {
             correct_count(out, start, COUNT_ROOM - from);
         }
     }
 
-    /// Appends the frame and a line feed. Where the text holds controls it has to be escaped.
+    /// Appends the frame and a line feed. What the text holds of controls has to be escaped.
     #[inline]
-    pub(super) fn push_line(self, escape: bool, out: &mut Vec<u8>) {
+    pub(super) fn push_line(self, escape: Escape, out: &mut Vec<u8>) {
         self.push_header(out);
         let text = out.len();
         self.push_text(out);
-        if escape {
-            escape_in_place(out, text);
+        match escape {
+            Escape::Nothing => {}
+            Escape::Feeds => escape_feeds(out, text),
+            Escape::Controls => escape_in_place(out, text),
         }
         out.push(b'\n');
     }
@@ -94,6 +130,7 @@ impl Frame<'_> {
         let start = out.len();
         self.push_header(out);
         self.push_text(out);
+        out.extend_from_slice(self.tail);
         let full = out.len() - start;
         if full > max {
             let cut = character_boundary(out.get(start..).unwrap_or_default(), max);
@@ -163,6 +200,17 @@ pub(super) fn escape_in_place(out: &mut Vec<u8>, start: usize) {
             place.copy_from_slice(escape);
         }
         read = at;
+    }
+}
+
+// The same for line feeds alone. They are rare there: a record has them that was joined.
+fn escape_feeds(out: &mut Vec<u8>, start: usize) {
+    let text = out.split_off(start);
+    for (at, part) in text.split(|byte| *byte == b'\n').enumerate() {
+        if at > 0 {
+            out.extend_from_slice(b"#012");
+        }
+        out.extend_from_slice(part);
     }
 }
 

@@ -1,9 +1,12 @@
 //! What stands before the text of a container's lines: put together once, after which a line
 //! changes no more than the fraction of its stamp. Never asks what time it is now.
 
+use std::sync::LazyLock;
+
 use super::decimal::{eight_digits, ten_digits};
 use super::framing::escape_in_place;
 use crate::record::{Civil, Timestamp};
+use crate::template::{Layout, Zone};
 
 /// Room before a header for an octet count: 10 digits, as many as 4 GiB take, and a space.
 pub(super) const COUNT_ROOM: usize = 11;
@@ -12,6 +15,9 @@ pub(super) const COUNT_ROOM: usize = 11;
 pub(super) const SEQUENCE_MAX: u64 = 2_147_483_647;
 
 const NANOS: u32 = 1_000_000_000;
+
+/// RFC 3339 in whole seconds.
+static WHOLE_SECONDS: LazyLock<Layout> = LazyLock::new(|| Layout::new("2006-01-02T15:04:05Z07:00"));
 
 /// `2026-11-22T22:40:06.`: where the fraction begins.
 const SECOND_BYTES: usize = 20;
@@ -27,7 +33,7 @@ pub struct Header {
 }
 
 /// How a header says when a line was printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum StampForm {
     /// RFC 3339 in UTC with six fractional digits, the most that RFC 5424 section 6.2.3 allows.
     /// Truncated, so that no stamp lies in the future of its line.
@@ -40,13 +46,16 @@ pub enum StampForm {
         /// Seconds east of UTC.
         utc_offset: i32,
     },
+    /// RFC 3339 in whole seconds, in a zone, as logspout writes it.
+    Seconds(Zone),
 }
 
 #[derive(Debug, Clone)]
 struct Stamp {
     form: StampForm,
-    /// Where it is in the header's bytes.
+    /// Where it is in the header's bytes, and how many of them it takes.
     at: usize,
+    len: usize,
     /// The second that it shows, in nanoseconds since 1970; `None` before the first line.
     second: Option<i64>,
 }
@@ -65,12 +74,14 @@ impl Header {
 
     /// Appends the place of the stamp. A header has one at most.
     pub fn push_stamp(&mut self, form: StampForm) {
-        self.stamp = Some(Stamp { form, at: self.bytes.len(), second: None });
         let text: &[u8] = match form {
             StampForm::Micros => b"0000-00-00T00:00:00.000000Z",
             StampForm::Nanos => b"0000-00-00T00:00:00.000000000Z",
             StampForm::Rfc3164 { .. } => b"Jan  0 00:00:00",
+            StampForm::Seconds(_) => b"0000-00-00T00:00:00Z",
         };
+        let (at, len) = (self.bytes.len(), text.len());
+        self.stamp = Some(Stamp { form, at, len, second: None });
         self.bytes.extend_from_slice(text);
     }
 
@@ -94,8 +105,9 @@ impl Header {
 
     /// The most bytes it takes, an octet count included.
     pub(super) fn bytes_max(&self) -> usize {
-        const SEQUENCE_ID_BYTES: usize = 10 + SEQUENCE_ID_END.len();
-        self.bytes.len() + SEQUENCE_ID_BYTES
+        // A zone that is not UTC takes five bytes more.
+        const MORE_BYTES: usize = 10 + SEQUENCE_ID_END.len();
+        self.bytes.len() + MORE_BYTES
     }
 
     /// Room for a count, and the header of a line that is number `sequence` of its destination.
@@ -120,7 +132,7 @@ const SEQUENCE_ID_END: &[u8] = b"\"] ";
 
 impl Stamp {
     #[inline]
-    fn show(&mut self, time: Timestamp, header: &mut [u8]) {
+    fn show(&mut self, time: Timestamp, header: &mut Vec<u8>) {
         let since = self.second.and_then(|second| time.nanos().checked_sub(second));
         let nanos = match since.and_then(|since| u32::try_from(since).ok()) {
             Some(nanos) if nanos < NANOS => nanos,
@@ -128,7 +140,7 @@ impl Stamp {
         };
         let place = header.get_mut(self.at + SECOND_BYTES..).unwrap_or_default();
         let first = eight_digits(nanos / 10);
-        match self.form {
+        match &self.form {
             StampForm::Micros => {
                 let [digits @ .., _, _] = first;
                 if let Some(place) = place.first_chunk_mut() {
@@ -141,17 +153,24 @@ impl Stamp {
                     *last = b'0' + (nanos % 10) as u8;
                 }
             }
-            StampForm::Rfc3164 { .. } => {}
+            StampForm::Rfc3164 { .. } | StampForm::Seconds(_) => {}
         }
     }
 
     // Returns the nanoseconds after the second.
     #[cold]
-    fn show_second(&mut self, time: Timestamp, header: &mut [u8]) -> u32 {
+    fn show_second(&mut self, time: Timestamp, header: &mut Vec<u8>) -> u32 {
         let place = header.get_mut(self.at..).unwrap_or_default();
-        match self.form {
+        match &self.form {
             StampForm::Micros | StampForm::Nanos => put_second(place, time),
-            StampForm::Rfc3164 { utc_offset } => put_local(place, time.civil(utc_offset)),
+            StampForm::Rfc3164 { utc_offset } => put_local(place, time.civil(*utc_offset)),
+            StampForm::Seconds(zone) => {
+                let mut text = Vec::new();
+                WHOLE_SECONDS.format(time, zone, &mut text);
+                let len = std::mem::replace(&mut self.len, text.len());
+                // Summer time may take other room than winter time.
+                header.splice(self.at..(self.at + len).min(header.len()), text);
+            }
         }
         // The earliest of all seconds begins before the earliest stamp, and is not remembered.
         self.second = time.nanos().checked_sub(time.subsec_nanos().into());

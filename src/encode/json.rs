@@ -1,29 +1,35 @@
 //! One JSON object per line. Never invalid JSON: bytes that are not UTF-8 become U+FFFD, and
 //! control characters are escaped, those that terminals obey (DEL, U+0080 to U+009F) as well.
 
+use super::names::Names;
 use super::{
     Body, FIELD_BYTES, Format, Header, Prepared, Record, StampForm, cut, labels_within_limits,
 };
 use crate::json::escape;
 use crate::record::{Container, Stream};
+use crate::template::Needs;
 
 #[derive(Debug)]
 pub(super) struct Json {
+    pub(super) names: Names,
     /// Whether the container's labels go into every line.
     pub(super) labels: bool,
 }
 
 impl Format for Json {
     fn prepare(&self, container: &Container) -> Prepared {
+        let named = self.names.of(container);
+        let tag = named.has_tag.then(|| ("tag", named.tag.as_ref()));
         let after = |stream: Stream| {
             let mut out = Vec::new();
-            for (name, value) in [
-                ("host", container.host.as_str()),
+            let fields = [
+                ("host", named.host.as_ref()),
                 ("container", &container.name),
                 ("id", &container.id),
                 ("image", &container.image),
                 ("stream", stream.name()),
-            ] {
+            ];
+            for (name, value) in fields.into_iter().chain(tag) {
                 out.extend_from_slice(b"\",\"");
                 out.extend_from_slice(name.as_bytes());
                 out.extend_from_slice(b"\":\"");
@@ -36,13 +42,18 @@ impl Format for Json {
             out.extend_from_slice(b",\"line\":\"");
             out
         };
-        Prepared::new(|stream| {
+        let prepared = Prepared::new(|stream| {
             let mut header = Header::default();
             header.push("{\"time\":\"");
             header.push_stamp(StampForm::Nanos);
             header.push(after(stream));
             header
-        })
+        });
+        Prepared { patched: named.patched, ..prepared }
+    }
+
+    fn needs(&self) -> Needs {
+        self.names.needs()
     }
 
     fn body(&self) -> Option<&dyn Body> {
@@ -81,9 +92,10 @@ mod tests {
     use crate::record::Timestamp;
 
     fn line(labels: bool, container: &Container, text: &[u8]) -> Vec<u8> {
-        let format = Json { labels };
+        let names = Names::plain(super::super::Priorities::new(1, 6, 3));
+        let format = Json { names, labels };
         let time = Timestamp::from_nanos(1_795_387_206_063_720_431);
-        let record = Record { stream: Stream::Stderr, text };
+        let record = Record { stream: Stream::Stderr, time, text };
         content(&format, &mut format.prepare(container), record, time, 1)
     }
 

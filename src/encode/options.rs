@@ -3,23 +3,28 @@
 mod rows;
 mod values;
 
+use std::sync::LazyLock;
+
 use super::console::Console;
 use super::json::Json;
+use super::logspout::{Adapter, Logspout, OfRoute};
+use super::names::Names;
 use super::raw::Raw;
 use super::rfc3164::Rfc3164;
 use super::rfc5424::{Rfc5424, Structured};
 use super::{Encoder, Format, Framing, Priorities, default_framing};
-use crate::options::{OptionSpec, Options};
+use crate::options::{OptionSpec, Options, parse_facility, parse_severity};
 use crate::output::Carriage;
+use crate::select::Allowed;
 
-pub use rows::OPTIONS;
 use rows::{
-    FACILITY, FORMAT, FRAMING, LABELS, MAX_MESSAGE_BYTES, SD, SD_ENTERPRISE, SD_LABELS,
-    SEVERITY_STDERR, SEVERITY_STDOUT, UTC_OFFSET,
+    APPEND_TAG, FACILITY, FORMAT, FRAMING, HOSTNAME, LABELS, MAX_MESSAGE_BYTES, RAW_FORMAT, SD,
+    SD_ENTERPRISE, SD_LABELS, SEVERITY_STDERR, SEVERITY_STDOUT, STRUCTURED_DATA, TAG, UTC_OFFSET,
 };
+pub use rows::{NAME_OPTIONS, OPTIONS};
 use values::{
-    Name, SYSLOG, parse_enterprise, parse_facility, parse_framing, parse_labels,
-    parse_max_message_bytes, parse_names, parse_sd, parse_severity, parse_utc_offset,
+    ANY_RAW, Name, OWN, SYSLOG, parse_enterprise, parse_framing, parse_labels,
+    parse_max_message_bytes, parse_names, parse_sd, parse_utc_offset,
 };
 
 /// What is known of the terminal that standard output may be.
@@ -31,11 +36,38 @@ pub struct Terminal {
     pub colour: bool,
 }
 
-/// Takes the options of `OPTIONS` and makes the encoder they describe. `None` if one of them is
+/// What decides of an encoding beside a route's options.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// How the transport tells frames apart.
+    pub carriage: Carriage,
+    /// What standard output is.
+    pub terminal: Terminal,
+    /// Which of logspout's adapters the scheme names, if any.
+    pub adapter: Option<Adapter>,
+    /// What logspout's variables say.
+    pub logspout: &'a Logspout,
+    /// What a container may ask for by its labels.
+    pub allowed: &'a Allowed,
+}
+
+impl Surroundings<'static> {
+    /// Those of a scheme of our own, where nothing of logspout's is set and labels have no say.
+    pub fn plain(carriage: Carriage, terminal: Terminal) -> Self {
+        static UNSET: LazyLock<Logspout> = LazyLock::new(Logspout::unset);
+        static NONE: Allowed = Allowed::none();
+        Self { carriage, terminal, adapter: None, logspout: &UNSET, allowed: &NONE }
+    }
+}
+
+/// Takes the options of `OPTIONS` and of `NAME_OPTIONS` and makes the encoder they describe. `None` if one of them is
 /// wrong or two contradict each other: `options` then holds the problems, all of them.
-pub fn plan(options: &mut Options, carriage: Carriage, terminal: Terminal) -> Option<Encoder> {
-    let mut taking = Taking { options, carriage, format: None, sound: true };
-    taking.format();
+pub fn plan(options: &mut Options, around: Surroundings<'_>) -> Option<Encoder> {
+    let Surroundings { terminal, logspout, allowed, .. } = around;
+    let is_given = |spec| options.is_given(spec);
+    let wants_logspout = is_given(&APPEND_TAG) || is_given(&STRUCTURED_DATA);
+    let mut taking = Taking { options, around, format: None, sound: true };
+    taking.format(wants_logspout);
     let framing = taking.framing();
     let priorities = Priorities::new(
         taking.fitting(&FACILITY, SYSLOG, parse_facility).unwrap_or(1),
@@ -45,19 +77,38 @@ pub fn plan(options: &mut Options, carriage: Carriage, terminal: Terminal) -> Op
     let structured = taking.structured();
     let utc_offset = taking.fitting(&UTC_OFFSET, &[Name::Rfc3164], parse_utc_offset).unwrap_or(0);
     let labels = taking.fitting(&LABELS, &[Name::Json], parse_labels).unwrap_or(false);
-    let format: Box<dyn Format> = match taking.format.filter(|_| taking.sound)? {
-        Name::Rfc5424 => Box::new(Rfc5424 { priorities, structured }),
-        Name::Rfc3164 => Box::new(Rfc3164 { priorities, utc_offset }),
-        Name::Raw => Box::new(Raw),
-        Name::Json => Box::new(Json { labels }),
+    let (mut tag, mut hostname) = (None, None);
+    if around.carriage != Carriage::Events {
+        tag = taking.fitting(&TAG, OWN, Names::template);
+        hostname = taking.fitting(&HOSTNAME, OWN, Names::template);
+    }
+    let names = Names::new(tag, hostname, allowed.clone(), priorities);
+    let of_route = taking.of_route();
+    let name = taking.format.filter(|_| taking.sound)?;
+    let format: Box<dyn Format> = match name {
+        Name::Rfc5424 => Box::new(Rfc5424 { names, structured }),
+        Name::Rfc3164 => Box::new(Rfc3164 { names, utc_offset }),
+        Name::Logspout => {
+            let layout =
+                |problems: &mut _| logspout.syslog(&of_route, priorities, allowed, problems);
+            taking.made(layout)?
+        }
+        Name::LogspoutRaw => taking.made(|problems| logspout.raw(&of_route, problems))?,
+        Name::Raw => match &of_route.raw_format {
+            Some(_) => taking.made(|problems| logspout.framed_raw(&of_route, problems))?,
+            None => Box::new(Raw),
+        },
+        Name::Json => Box::new(Json { names, labels }),
         Name::Console => Box::new(Console::new(terminal)),
     };
-    Some(Encoder::new(format, framing))
+    Some(Encoder::new(format, framing).called(name.word()))
 }
 
 // rsyslog and syslog-ng take 8 KiB unless told otherwise; RFC 5426 section 3.2 wants receivers to
 // take 2 KiB.
 const MAX_DATAGRAM_DEFAULT: usize = 8 << 10;
+// The largest UDP payload over IPv4, which logspout sends.
+const MAX_UDP_BYTES: usize = 65_507;
 // What version 1 of RELP allows. A server that ends the connection at more would get the same
 // message again, for ever.
 const MAX_RELP_MESSAGE_DEFAULT: usize = 128 << 10;
@@ -65,7 +116,7 @@ const MAX_RELP_MESSAGE_DEFAULT: usize = 128 << 10;
 /// Takes options one by one, remembering whether all were right.
 struct Taking<'a> {
     options: &'a mut Options,
-    carriage: Carriage,
+    around: Surroundings<'a>,
     // `None` if the option names no format; then nothing can be said about what fits it.
     format: Option<Name>,
     sound: bool,
@@ -113,17 +164,23 @@ impl Taking<'_> {
         value
     }
 
-    fn format(&mut self) {
-        let default = match self.carriage {
-            Carriage::Datagram | Carriage::Messages | Carriage::Stream | Carriage::Lines => {
-                Name::Rfc5424
-            }
-            Carriage::Text => Name::Console,
-            Carriage::Events => Name::Raw,
+    fn format(&mut self, wants_logspout: bool) {
+        let Surroundings { carriage, adapter, logspout, .. } = self.around;
+        let is_logspout = wants_logspout || logspout.is_asked_for;
+        let default = match (carriage, adapter) {
+            (Carriage::Text, _) => Name::Console,
+            (Carriage::Events, _) => Name::Raw,
+            (_, Some(Adapter::Raw)) => Name::LogspoutRaw,
+            (_, Some(Adapter::Syslog)) if is_logspout => Name::Logspout,
+            _ => Name::Rfc5424,
         };
         let (seen, format) = self.take(&FORMAT, Name::parse);
-        self.format = if seen { format } else { Some(default) };
-        if self.format == Some(Name::Console) && self.carriage != Carriage::Text {
+        self.format = match (seen, format) {
+            (true, Some(Name::Raw)) if adapter == Some(Adapter::Raw) => Some(Name::LogspoutRaw),
+            (true, format) => format,
+            (false, _) => Some(default),
+        };
+        if self.format == Some(Name::Console) && carriage != Carriage::Text {
             self.refuse(
                 "option 'format=console' is for people in front of standard output, not for a \
                  network destination; set format=rfc5424 or format=json, or leave 'format' out"
@@ -132,18 +189,41 @@ impl Taking<'_> {
         }
     }
 
+    fn of_route(&mut self) -> OfRoute {
+        const LOGSPOUT: &[Name] = &[Name::Logspout];
+        let text = |text: &str| Ok(text.to_owned());
+        OfRoute {
+            append_tag: self.fitting(&APPEND_TAG, LOGSPOUT, text),
+            structured_data: self.fitting(&STRUCTURED_DATA, LOGSPOUT, text),
+            raw_format: self.fitting(&RAW_FORMAT, ANY_RAW, text),
+        }
+    }
+
+    // What is wrong with the templates of a route is said with its other problems.
+    fn made<T: Format + 'static>(
+        &mut self,
+        make: impl FnOnce(&mut Vec<String>) -> Option<T>,
+    ) -> Option<Box<dyn Format>> {
+        let mut problems = Vec::new();
+        let format = make(&mut problems);
+        for problem in problems {
+            self.refuse(problem);
+        }
+        Some(Box::new(format?))
+    }
+
     fn framing(&mut self) -> Framing {
         let (framing_seen, framing) = self.take(&FRAMING, parse_framing);
-        let carriage = self.carriage;
+        let carriage = self.around.carriage;
         let (max_seen, max) =
             self.take(&MAX_MESSAGE_BYTES, |text| parse_max_message_bytes(text, carriage));
         let (ends, max_default) = match carriage {
-            Carriage::Datagram => ("each datagram is one frame", MAX_DATAGRAM_DEFAULT),
+            Carriage::Datagram => ("each datagram is one frame", self.max_datagram()),
             Carriage::Messages => ("each message has its length", MAX_RELP_MESSAGE_DEFAULT),
             Carriage::Stream | Carriage::Lines | Carriage::Text => ("each line is one frame", 0),
             Carriage::Events => ("each line is an event", 0),
         };
-        if framing_seen && !matches!(self.carriage, Carriage::Stream | Carriage::Lines) {
+        if framing_seen && !matches!(carriage, Carriage::Stream | Carriage::Lines) {
             self.refuse(format!(
                 "option 'framing' is for byte streams such as syslog+tcp, and here {ends}; leave \
                  'framing' out"
@@ -157,10 +237,25 @@ impl Taking<'_> {
             );
         }
         let default = default_framing(carriage, max.unwrap_or(max_default));
-        framing.unwrap_or(match (default, self.format) {
-            (Framing::OctetCounting, Some(Name::Raw | Name::Json)) => Framing::Lf,
+        let is_stream = !matches!(default, Framing::Datagram { .. });
+        let is_counted = self.around.logspout.is_counted && carriage == Carriage::Stream;
+        match (self.format, framing) {
+            (_, Some(Framing::OctetCounting)) => Framing::OctetCounting,
+            (Some(Name::Logspout), None) if is_counted => Framing::OctetCounting,
+            (Some(Name::Logspout), _) if is_stream => Framing::BareLf,
+            // It brings the ends of its lines itself.
+            (Some(Name::LogspoutRaw), _) if is_stream => Framing::Datagram { max: usize::MAX },
+            (_, Some(framing)) => framing,
+            (Some(Name::Raw | Name::Json), None) if is_stream => Framing::Lf,
             _ => default,
-        })
+        }
+    }
+
+    fn max_datagram(&self) -> usize {
+        match self.format {
+            Some(Name::Logspout | Name::LogspoutRaw) => MAX_UDP_BYTES,
+            _ => MAX_DATAGRAM_DEFAULT,
+        }
     }
 
     fn structured(&mut self) -> Structured {
@@ -198,14 +293,16 @@ mod tests {
 
     fn problems(text: &str, carriage: Carriage) -> Vec<String> {
         let mut options = given(text);
-        let encoder = plan(&mut options, carriage, Terminal::default());
-        let problems: Vec<_> = options.finish(&[OPTIONS]).iter().map(ToString::to_string).collect();
+        let encoder = plan(&mut options, Surroundings::plain(carriage, Terminal::default()));
+        let problems: Vec<_> =
+            options.finish(&[OPTIONS, NAME_OPTIONS]).iter().map(ToString::to_string).collect();
         assert_eq!(encoder.is_none(), !problems.is_empty(), "{text}: {problems:?}");
         problems
     }
 
     fn planned(text: &str, carriage: Carriage) -> Encoder {
-        plan(&mut given(text), carriage, Terminal::default()).unwrap()
+        let around = Surroundings::plain(carriage, Terminal::default());
+        plan(&mut given(text), around).unwrap()
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! BSD syslog: `<PRI>Mmm dd hh:mm:ss HOSTNAME TAG[id]: MSG`. Never structured data, never a year.
 
-use super::{Format, Header, Prepared, Priorities, StampForm, rfc5424};
+use super::names::Names;
+use super::{Format, Header, Prepared, StampForm, rfc5424};
 use crate::record::Container;
+use crate::template::Needs;
 
 /// RFC 3164 section 4.1.3.
 const TAG_CHARACTERS: usize = 32;
@@ -10,15 +12,16 @@ const HOST_CHARACTERS: usize = 255;
 
 #[derive(Debug)]
 pub(super) struct Rfc3164 {
-    pub(super) priorities: Priorities,
+    pub(super) names: Names,
     /// Seconds east of UTC: this format means local time.
     pub(super) utc_offset: i32,
 }
 
 impl Format for Rfc3164 {
     fn prepare(&self, container: &Container) -> Prepared {
-        let host = hostname(&container.host);
-        let tag = word(&container.name, TAG_CHARACTERS);
+        let named = self.names.of(container);
+        let host = hostname(&named.host);
+        let tag = word(&named.tag, TAG_CHARACTERS);
         let tag = if tag.is_empty() { "unknown" } else { &tag };
         let id = word(container.short_id(), rfc5424::PROC_ID_CHARACTERS);
         let after = if id.is_empty() {
@@ -26,13 +29,18 @@ impl Format for Rfc3164 {
         } else {
             format!(" {host} {tag}[{id}]: ")
         };
-        Prepared::new(|stream| {
+        let prepared = Prepared::new(|stream| {
             let mut header = Header::default();
-            header.push(format!("<{}>", self.priorities.of(stream)));
+            header.push(format!("<{}>", named.priorities.of(stream)));
             header.push_stamp(StampForm::Rfc3164 { utc_offset: self.utc_offset });
             header.push(&after);
             header
-        })
+        });
+        Prepared { patched: named.patched, ..prepared }
+    }
+
+    fn needs(&self) -> Needs {
+        self.names.needs()
     }
 }
 
@@ -52,14 +60,15 @@ fn hostname(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Record, content};
+    use super::super::{Priorities, Record, content};
     use super::*;
     use crate::record::{Stream, Timestamp};
 
     fn line(container: &Container, text: &[u8]) -> String {
-        let format = Rfc3164 { priorities: Priorities::new(1, 6, 3), utc_offset: 3600 };
+        let names = Names::plain(Priorities::new(1, 6, 3));
+        let format = Rfc3164 { names, utc_offset: 3600 };
         let time = Timestamp::parse(b"2026-02-03T04:05:06.7Z").unwrap();
-        let record = Record { stream: Stream::Stderr, text };
+        let record = Record { stream: Stream::Stderr, time, text };
         let mut prepared = format.prepare(container);
         String::from_utf8(content(&format, &mut prepared, record, time, 1)).unwrap()
     }

@@ -2,10 +2,10 @@
 //! container printed (MSG-ANY), and an empty one keeps the space before it, which both the RFC
 //! and its receivers read as an empty message.
 
-use super::{
-    FIELD_BYTES, Format, Header, Prepared, Priorities, StampForm, cut, labels_within_limits,
-};
+use super::names::Names;
+use super::{FIELD_BYTES, Format, Header, Prepared, StampForm, cut, labels_within_limits};
 use crate::record::{Container, Stream};
+use crate::template::Needs;
 
 // RFC 5424 section 6, the ABNF.
 const HOSTNAME_CHARACTERS: usize = 255;
@@ -15,7 +15,7 @@ const SD_NAME_CHARACTERS: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Rfc5424 {
-    pub(super) priorities: Priorities,
+    pub(super) names: Names,
     pub(super) structured: Structured,
 }
 
@@ -34,15 +34,16 @@ pub(super) struct Structured {
 
 impl Format for Rfc5424 {
     fn prepare(&self, container: &Container) -> Prepared {
+        let named = self.names.of(container);
         let fields = format!(
             " {} {} {} - ",
-            field(&container.host, HOSTNAME_CHARACTERS),
-            field(&container.name, APP_NAME_CHARACTERS),
+            field(&named.host, HOSTNAME_CHARACTERS),
+            field(&named.tag, APP_NAME_CHARACTERS),
             field(container.short_id(), PROC_ID_CHARACTERS),
         );
-        Prepared::new(|stream| {
+        let prepared = Prepared::new(|stream| {
             let mut header = Header::default();
-            header.push(format!("<{}>1 ", self.priorities.of(stream)));
+            header.push(format!("<{}>1 ", named.priorities.of(stream)));
             header.push_stamp(StampForm::Micros);
             header.push(&fields);
             header.push(self.structured.text(container, stream));
@@ -50,7 +51,12 @@ impl Format for Rfc5424 {
                 header.push_sequence_id();
             }
             header
-        })
+        });
+        Prepared { patched: named.patched, ..prepared }
+    }
+
+    fn needs(&self) -> Needs {
+        self.names.needs()
     }
 }
 
@@ -113,12 +119,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::header::SEQUENCE_MAX;
-    use super::super::{Record, content};
+    use super::super::{Priorities, Record, content};
     use super::*;
     use crate::record::Timestamp;
 
     fn format(structured: Structured) -> Rfc5424 {
-        Rfc5424 { priorities: Priorities::new(1, 6, 3), structured }
+        Rfc5424 { names: Names::plain(Priorities::new(1, 6, 3)), structured }
     }
 
     fn nothing() -> Structured {
@@ -127,7 +133,7 @@ mod tests {
 
     fn line(format: &Rfc5424, container: &Container, stream: Stream, sequence: u64) -> String {
         let time = Timestamp::parse(b"2026-02-03T04:05:06.123456789Z").unwrap();
-        let record = Record { stream, text: b"hello" };
+        let record = Record { stream, time, text: b"hello" };
         let mut prepared = format.prepare(container);
         String::from_utf8(content(format, &mut prepared, record, time, sequence)).unwrap()
     }

@@ -16,7 +16,7 @@ const TIME: i64 = 1_795_387_206_063_720_431;
 fn encoder(query: &str, carriage: Carriage) -> Encoder {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut options = Options::new(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
-    plan(&mut options, carriage, Terminal::default()).unwrap()
+    plan(&mut options, Surroundings::plain(carriage, Terminal::default())).unwrap()
 }
 
 fn chunk(container: &Arc<Container>, lines: &[Vec<u8>]) -> Chunk {

@@ -69,6 +69,10 @@ pub const SERVER_NAME: OptionSpec = OptionSpec {
     help: "Name or address that the server's certificate must have; the URI's host by default.",
 };
 
+/// No option: by this name the variable is known that takes the system's roots away.
+const SYSTEM_ROOTS: OptionSpec =
+    OptionSpec { name: "tls_system_roots", default: "", unit: "", help: "" };
+
 /// What a route says about TLS.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
@@ -78,18 +82,47 @@ pub struct TlsOptions {
     pub certificate: Option<PathBuf>,
     /// Its private key.
     pub key: Option<PathBuf>,
+    /// The two are those of logspout's variables.
+    pub of_variables: bool,
     /// The name to expect in the server's certificate.
     pub server_name: Option<String>,
+    /// Authorities of logspout's variable, which count without `ca`: beside the system's.
+    pub added: Vec<PathBuf>,
+    /// The system's do not count.
+    pub only_added: bool,
 }
 
 impl TlsOptions {
     /// Takes the four options of this module.
     pub fn take(options: &mut Options) -> Self {
+        let variable = |spec: &OptionSpec| options.fallback(spec).map(|(_, text)| text);
+        let paths = variable(&CA).unwrap_or_default();
+        let paths = paths.split(',').map(str::trim).filter(|path| !path.is_empty());
+        let added = paths.map(PathBuf::from).collect();
+        // logspout takes no other word for true.
+        let only_added = variable(&SYSTEM_ROOTS).is_some_and(|text| text == "true");
+        let in_variables = (variable(&CERTIFICATE), variable(&KEY));
+        let given = (options.text(&CERTIFICATE), options.text(&KEY));
+        // A pair of the route's own is not mixed with the other.
+        let of_variables = given == (None, None);
+        let (certificate, key) = if of_variables { in_variables } else { given };
         Self {
             ca: options.text(&CA).map(PathBuf::from),
-            certificate: options.text(&CERTIFICATE).map(PathBuf::from),
-            key: options.text(&KEY).map(PathBuf::from),
+            certificate: certificate.map(PathBuf::from),
+            key: key.map(PathBuf::from),
+            of_variables,
             server_name: options.text(&SERVER_NAME),
+            added,
+            only_added,
+        }
+    }
+
+    // What the operator has called certificate and key.
+    fn pair_names(&self) -> [&'static str; 2] {
+        if self.of_variables {
+            ["LOGSPOUT_TLS_CLIENT_CERT", "LOGSPOUT_TLS_CLIENT_KEY"]
+        } else {
+            [CERTIFICATE.name, KEY.name]
         }
     }
 }
@@ -97,7 +130,8 @@ impl TlsOptions {
 /// What a client needs that makes its connections itself: HTTP to a cloud's endpoints. Trusts the
 /// authorities of `ca`, else the system's, else those built in.
 pub fn client_config(ca: Option<&Path>) -> Result<ClientConfig, String> {
-    let (roots, _) = material::trusted(ca)?;
+    let options = TlsOptions { ca: ca.map(Path::to_owned), ..TlsOptions::default() };
+    let (roots, _) = material::trusted(&options)?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| error.to_string())?
@@ -120,7 +154,7 @@ impl Tls {
     pub fn open(options: TlsOptions, host: &str) -> Result<Self, Vec<String>> {
         let provider = Arc::new(ring::default_provider());
         let mut problems = Vec::new();
-        problems.extend(material::trusted(options.ca.as_deref()).err());
+        problems.extend(material::trusted(&options).err());
         problems.extend(material::identity(&options, &provider).err());
         let text = options.server_name.as_deref().unwrap_or(host);
         match ServerName::try_from(text.to_owned()) {
@@ -142,7 +176,7 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (roots, trust) = material::trusted(self.options.ca.as_deref())?;
+        let (roots, trust) = material::trusted(&self.options)?;
         let identity = Arc::new(Identity {
             key: material::identity(&self.options, &self.provider)?.map(Arc::new),
             asked: AtomicBool::new(false),

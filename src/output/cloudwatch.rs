@@ -22,12 +22,12 @@ use crate::metrics::StoreMetrics;
 use crate::options::Options;
 use crate::record::{Container, Stream, Timestamp};
 use crate::store::{Batch, Reply, Sealed, Store, StreamName, Terms, Trouble, Varies};
+use crate::template::{Needs, Surroundings};
 use aws_sdk_cloudwatchlogs::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_types::service_config::ServiceConfigKey;
 use client::Client;
 use clock::Clock;
 use identity::{Found, causes};
-use naming::Surroundings;
 use options::Settings;
 use transport::Transport;
 
@@ -173,8 +173,8 @@ impl Store for CloudWatch {
         self.settings.names.varies()
     }
 
-    fn wants_variables(&self) -> bool {
-        self.settings.names.lets_containers_choose()
+    fn needs(&self) -> Needs {
+        self.settings.names.needs()
     }
 
     fn stream_of(&self, container: &Container, stream: Stream, time: Timestamp) -> StreamName {

@@ -13,7 +13,7 @@ use crate::options::Options;
 
 /// Plain TCP. Practice has settled on 514, though that port is another service's (RFC 6587).
 pub(super) static DRIVER: Driver = Driver {
-    schemes: &["syslog+tcp"],
+    schemes: &["syslog+tcp", "raw+tcp", "tcp"],
     help: "Syslog over TCP; delivered when the peer's TCP has acknowledged.",
     example: "syslog+tcp://logs.example.com:514",
     target: TargetKind::Host { default_port: 514 },
@@ -24,7 +24,7 @@ pub(super) static DRIVER: Driver = Driver {
 
 /// TCP with TLS 1.2 or 1.3.
 pub(super) static TLS_DRIVER: Driver = Driver {
-    schemes: &["syslog+tls"],
+    schemes: &["syslog+tls", "raw+tls", "tls"],
     help: "Syslog over TLS; delivered when the peer's TCP has acknowledged.",
     example: "syslog+tls://logs.example.com:6514?tls_ca=/etc/downspout/ca.pem",
     target: TargetKind::Host { default_port: 6514 },

@@ -29,7 +29,7 @@ const NO_BUFFER_PAUSE: Duration = Duration::from_millis(5);
 
 /// UDP.
 pub(super) static DRIVER: Driver = Driver {
-    schemes: &["syslog+udp", "syslog"],
+    schemes: &["syslog+udp", "syslog", "raw+udp", "raw", "udp"],
     help: "Syslog over UDP; delivered when the kernel has taken it, so lines can get lost.",
     example: "syslog+udp://logs.example.com:514",
     target: TargetKind::Host { default_port: 514 },

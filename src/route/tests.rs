@@ -7,7 +7,15 @@ const QUIET: Terminal = Terminal { attached: false, colour: false };
 
 fn parse(uri: &str) -> Result<Route, Vec<Problem>> {
     let metrics = Metrics::new();
-    Route::parse(uri, &Opening { terminal: QUIET, metrics: &metrics, fallbacks: &BTreeMap::new() })
+    let (logspout, allowed) = (Inherited::nothing(), Allowed::default());
+    let opening = Opening {
+        terminal: QUIET,
+        metrics: &metrics,
+        fallbacks: &BTreeMap::new(),
+        logspout: &logspout,
+        allowed: &allowed,
+    };
+    Route::parse(uri, &opening)
 }
 
 fn name(uri: &str) -> String {
@@ -56,7 +64,13 @@ fn equal_routes_get_names_and_counters_of_their_own() {
     let uris = ["syslog+tcp://a:1", "syslog+tcp://b:1", "syslog+tcp://a:1?window=1m"];
     let routes = Route::parse_all(
         &uris.map(str::to_owned),
-        &Opening { terminal: QUIET, metrics: &metrics, fallbacks: &BTreeMap::new() },
+        &Opening {
+            terminal: QUIET,
+            metrics: &metrics,
+            fallbacks: &BTreeMap::new(),
+            logspout: &Inherited::nothing(),
+            allowed: &Allowed::default(),
+        },
     )
     .unwrap();
     let names: Vec<_> = routes.iter().map(|route| route.name.as_str()).collect();
@@ -237,7 +251,7 @@ fn the_window_is_taken_within_its_limits() {
 
 #[test]
 fn the_pattern_of_a_first_line_is_compiled_or_refused_with_the_place_of_its_fault() {
-    let joins = |uri: &str| parse(uri).unwrap().multiline.is_some();
+    let joins = |uri: &str| parse(uri).unwrap().joining.by_default().is_some();
     assert!(!joins("syslog+tcp://a"));
     for driver in DRIVERS {
         let sign = if driver.example.contains('?') { '&' } else { '?' };
@@ -283,9 +297,7 @@ fn lists_are_split_at_commas_and_line_ends() {
 fn no_option_has_two_owners() {
     for driver in DRIVERS {
         let mut seen = BTreeSet::new();
-        for row in
-            encode::OPTIONS.iter().chain(driver.options).chain(OPTIONS).chain(failover::OPTIONS)
-        {
+        for row in known(driver).into_iter().flatten() {
             assert!(seen.insert(row.name), "{} {}", driver.example, row.name);
         }
         assert!(check(driver.example).is_ok(), "{}", driver.example);

@@ -1,11 +1,12 @@
 //! The grammar of a route URI: text to a checked address. Never opens or resolves anything.
 //!
-//! `SCHEME://[HOST[:PORT]|HOST[:PORT]][/PATH][?KEY=VALUE&KEY=VALUE]`, written by hand: the URLs of the web
+//! `[multiline+]SCHEME://[HOST[:PORT]|HOST[:PORT]][/PATH][?KEY=VALUE&KEY=VALUE]`, written by hand: the URLs of the web
 //! allow and normalise far more than a route may say, and an error here has to say what to write.
 
 use std::path::PathBuf;
 
 use super::list;
+use crate::encode::Adapter;
 use crate::options::{Problem, closest};
 use crate::output::{Carriage, DRIVERS, Driver, Target, TargetKind, driver};
 
@@ -20,13 +21,25 @@ pub(super) struct Address {
     pub(super) targets: Vec<Target>,
     pub(super) options: Vec<(String, String)>,
     scheme: &'static str,
+    /// Lines are joined as logspout's variables say.
+    pub(super) joins: bool,
 }
+
+/// What logspout puts before a scheme for lines to be joined.
+const JOINING: &str = "multiline+";
+
+/// The schemes under which logspout sends the bare line, and their short forms.
+const RAW_SCHEMES: [&str; 7] = ["raw", "raw+udp", "raw+tcp", "raw+tls", "udp", "tcp", "tls"];
+
+/// The schemes of logspout's syslog.
+const SYSLOG_SCHEMES: [&str; 4] = ["syslog", "syslog+udp", "syslog+tcp", "syslog+tls"];
 
 impl Address {
     /// Understands a URI. All its problems are reported, each with the redacted URI in front.
     pub(super) fn parse(uri: &str) -> Result<Self, Vec<Problem>> {
         let located = |why: String| Problem::new(why).of(redacted(uri));
-        let (scheme, driver, rest) = split_scheme(uri).map_err(|why| vec![located(why)])?;
+        let (joins, rest) = without_joining(uri);
+        let (scheme, driver, rest) = split_scheme(rest).map_err(|why| vec![located(why)])?;
         let mut problems = Vec::new();
         let rest = match user_end(rest) {
             Some(end) => {
@@ -53,7 +66,9 @@ impl Address {
         let targets = targets(driver, place, &mut options).map_err(|why| problems.extend(why));
         problems.extend(bad_options);
         match targets {
-            Ok(targets) if problems.is_empty() => Ok(Self { driver, targets, options, scheme }),
+            Ok(targets) if problems.is_empty() => {
+                Ok(Self { driver, targets, options, scheme, joins })
+            }
             _ => Err(problems.into_iter().map(located).collect()),
         }
     }
@@ -61,12 +76,24 @@ impl Address {
     /// What identifies the destination: the URI without its options.
     pub(super) fn name(&self) -> String {
         let targets: Vec<_> = self.targets.iter().map(ToString::to_string).collect();
-        format!("{}://{}", self.scheme, targets.join("|"))
+        let joining = if self.joins { JOINING } else { "" };
+        format!("{joining}{}://{}", self.scheme, targets.join("|"))
+    }
+
+    /// Which of logspout's adapters the scheme names, if any.
+    pub(super) fn adapter(&self) -> Option<Adapter> {
+        if RAW_SCHEMES.contains(&self.scheme) {
+            Some(Adapter::Raw)
+        } else if SYSLOG_SCHEMES.contains(&self.scheme) {
+            Some(Adapter::Syslog)
+        } else {
+            None
+        }
     }
 }
 
 /// The URI without user, password, options and fragment, fit to be printed.
-fn redacted(uri: &str) -> String {
+pub(crate) fn redacted(uri: &str) -> String {
     let (scheme, rest) =
         uri.split_once(':').map_or((uri, None), |(scheme, rest)| (scheme, Some(rest)));
     let mut shown = scheme.to_owned();
@@ -116,14 +143,38 @@ fn misplaced_at(authority: &str, rest: &str) -> bool {
     !authority.is_empty() && (place.contains('@') || names().any(|name| name.contains('@')))
 }
 
+fn without_joining(uri: &str) -> (bool, &str) {
+    match uri.split_at_checked(JOINING.len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(JOINING) => (true, rest),
+        _ => (false, uri),
+    }
+}
+
 fn split_scheme(uri: &str) -> Result<(&'static str, &'static Driver, &str), String> {
     let names = || DRIVERS.iter().copied().flat_map(|driver| driver.schemes.iter().copied());
     let Some((given, rest)) = uri.split_once(':') else {
-        let example = driver(uri).map_or_else(usual_example, |driver| driver.example);
-        return Err(format!("not a route URI; write one like {example}"));
+        // A scheme by itself is no piece of a list that was cut at a comma.
+        let (example, hint) = match driver(uri) {
+            Some(driver) => (driver.example, ""),
+            None => (usual_example(), ", and a comma within one as %2C"),
+        };
+        return Err(format!("not a route URI; write one like {example}{hint}"));
     };
     let given = given.to_ascii_lowercase();
     let Some(driver) = driver(&given) else {
+        if given == "multiline" {
+            return Err(
+                "'multiline' goes before another scheme; write multiline+syslog+tcp://…".into()
+            );
+        }
+        if let Some(("tcp" | "udp", transport)) = given.split_once('+') {
+            // logspout takes the first word and passes over the rest, which sends in clear what was
+            // meant to be encrypted.
+            return Err(format!(
+                "unknown scheme '{given}'; write {transport}:// or raw+{transport}:// for the bare \
+                 line, syslog+{transport}:// for syslog"
+            ));
+        }
         let near = closest(&given, names());
         let hint = near.map(|name| format!("did you mean '{name}'? ")).unwrap_or_default();
         let example = near.and_then(driver).map_or_else(usual_example, |driver| driver.example);

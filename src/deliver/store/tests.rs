@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::encode::{Terminal, plan};
+use crate::encode::{Surroundings, Terminal, plan};
 use crate::lane::{Kept, Lane};
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -191,7 +191,11 @@ impl Site {
         });
         let metrics = Metrics::new();
         let lanes = Lanes::new(4 << 20, Kept::default(), metrics.destination("d"));
-        let encoder = plan(&mut Options::default(), Carriage::Events, Terminal::default()).unwrap();
+        let encoder = plan(
+            &mut Options::default(),
+            Surroundings::plain(Carriage::Events, Terminal::default()),
+        )
+        .unwrap();
         let delivery = StoreDelivery::new(StoreParts {
             name: "d".into(),
             lanes: lanes.clone(),
@@ -247,7 +251,8 @@ impl Site {
 
     fn assert_balance(&self) {
         let dropped: u64 = [
-            "rejected", "overflow", "shutdown", "rotated", "too_old", "expired", "too_new", "empty",
+            "rejected", "overflow", "shutdown", "rotated", "too_old", "expired", "too_new",
+            "empty", "rate",
         ]
         .iter()
         .map(|reason| self.value("lines_dropped_total", &format!(",reason=\"{reason}\"")))

@@ -5,6 +5,9 @@ use crate::options::OptionSpec;
 /// Rows of the options that `plan` takes.
 pub const OPTIONS: &[OptionSpec] = &[
     FORMAT,
+    RAW_FORMAT,
+    APPEND_TAG,
+    STRUCTURED_DATA,
     FRAMING,
     FACILITY,
     SEVERITY_STDOUT,
@@ -17,11 +20,51 @@ pub const OPTIONS: &[OptionSpec] = &[
     MAX_MESSAGE_BYTES,
 ];
 
+/// Rows of the options that name a container, where names go into the lines: a store keeps them beside.
+pub const NAME_OPTIONS: &[OptionSpec] = &[TAG, HOSTNAME];
+
 pub(super) const FORMAT: OptionSpec = OptionSpec {
     name: "format",
     default: "rfc5424",
-    unit: "rfc5424|rfc3164|raw|json|console",
-    help: "How a line is written; standard output, the only place for console, defaults to it.",
+    unit: "rfc5424|rfc3164|logspout|raw|json|console",
+    help: "How a line is written; standard output, the only place for console, defaults to it. \
+           logspout writes what logspout does, by its SYSLOG_ variables, and is the default of syslog \
+           routes where one of these is set.",
+};
+pub(super) const TAG: OptionSpec = OptionSpec {
+    name: "tag",
+    default: "{{.Name}}",
+    unit: "template",
+    help: "The APP-NAME of rfc5424, the TAG of rfc3164, a field tag of json: a template over the \
+           container, such as {{.ImageName}}/{{.Name}}/{{.ID}}.",
+};
+pub(super) const HOSTNAME: OptionSpec = OptionSpec {
+    name: "hostname",
+    default: "{{.Hostname}}",
+    unit: "template",
+    help: "The HOSTNAME of rfc5424 and rfc3164, the host of json: a template over the container.",
+};
+pub(super) const RAW_FORMAT: OptionSpec = OptionSpec {
+    name: "raw_format",
+    default: "",
+    unit: "template",
+    help: "What raw makes of a line: a template over the container and the line, such as \
+           {{json .Data}}. On logspout's raw schemes it stands for the variable RAW_FORMAT, and its line \
+           feed is the only one.",
+};
+pub(super) const APPEND_TAG: OptionSpec = OptionSpec {
+    name: "append_tag",
+    default: "",
+    unit: "template",
+    help: "logspout's: what its syslog puts behind the container's name in the tag, unless SYSLOG_TAG is \
+           set. Asks for format=logspout.",
+};
+pub(super) const STRUCTURED_DATA: OptionSpec = OptionSpec {
+    name: "structured_data",
+    default: "",
+    unit: "template",
+    help: "logspout's: the structured data of its rfc5424, without the brackets, instead of \
+           SYSLOG_STRUCTURED_DATA. Asks for format=logspout.",
 };
 pub(super) const FRAMING: OptionSpec = OptionSpec {
     name: "framing",

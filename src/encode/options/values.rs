@@ -10,35 +10,48 @@ use crate::output::Carriage;
 pub(super) enum Name {
     Rfc5424,
     Rfc3164,
+    /// logspout's syslog, as its variables have it.
+    Logspout,
     Raw,
+    /// logspout's bare line, or what `RAW_FORMAT` makes of it.
+    LogspoutRaw,
     Json,
     Console,
 }
 
-pub(super) const SYSLOG: &[Name] = &[Name::Rfc5424, Name::Rfc3164];
+pub(super) const SYSLOG: &[Name] = &[Name::Rfc5424, Name::Rfc3164, Name::Logspout];
+pub(super) const OWN: &[Name] = &[Name::Rfc5424, Name::Rfc3164, Name::Json];
+pub(super) const ANY_RAW: &[Name] = &[Name::Raw, Name::LogspoutRaw];
 
 impl Name {
+    /// As it is written.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Rfc5424 => "rfc5424",
+            Self::Rfc3164 => "rfc3164",
+            Self::Logspout => "logspout",
+            Self::Raw | Self::LogspoutRaw => "raw",
+            Self::Json => "json",
+            Self::Console => "console",
+        }
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text {
             "rfc5424" => Ok(Self::Rfc5424),
             "rfc3164" => Ok(Self::Rfc3164),
+            "logspout" => Ok(Self::Logspout),
             "raw" => Ok(Self::Raw),
             "json" => Ok(Self::Json),
             "console" => Ok(Self::Console),
-            _ => Err("expected rfc5424, rfc3164, raw, json or console".into()),
+            _ => Err("expected rfc5424, rfc3164, logspout, raw, json or console".into()),
         }
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rfc5424 => "format=rfc5424",
-            Self::Rfc3164 => "format=rfc3164",
-            Self::Raw => "format=raw",
-            Self::Json => "format=json",
-            Self::Console => "format=console",
-        })
+        write!(f, "format={}", self.word())
     }
 }
 
@@ -62,39 +75,6 @@ pub(super) fn parse_max_message_bytes(text: &str, carriage: Carriage) -> Result<
         .ok()
         .filter(|bytes| (480..=most).contains(bytes))
         .ok_or_else(|| format!("expected 480 to {shown}"))
-}
-
-// RFC 5424 section 6.2.1, table 1.
-pub(super) fn parse_facility(text: &str) -> Result<u8, String> {
-    const NAMES: &str = "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp \
-        audit alert clock local0 local1 local2 local3 local4 local5 local6 local7";
-    let lower = text.to_ascii_lowercase();
-    let place = NAMES.split(' ').position(|name| name == lower);
-    place.and_then(|place| u8::try_from(place).ok()).or_else(|| number_up_to(23, text)).ok_or_else(
-        || "expected 0 to 23, or a name such as user, daemon, or local0 to local7".into(),
-    )
-}
-
-// RFC 5424 section 6.2.1, table 2, with the names that syslog.h and people have for them.
-pub(super) fn parse_severity(text: &str) -> Result<u8, String> {
-    let named = match text.to_ascii_lowercase().as_str() {
-        "emerg" | "emergency" | "panic" => Some(0),
-        "alert" => Some(1),
-        "crit" | "critical" => Some(2),
-        "err" | "error" => Some(3),
-        "warning" | "warn" => Some(4),
-        "notice" => Some(5),
-        "info" | "informational" => Some(6),
-        "debug" => Some(7),
-        _ => None,
-    };
-    named.or_else(|| number_up_to(7, text)).ok_or_else(|| {
-        "expected 0 to 7, or emerg, alert, crit, err, warning, notice, info or debug".into()
-    })
-}
-
-fn number_up_to(max: u8, text: &str) -> Option<u8> {
-    text.parse().ok().filter(|number| *number <= max)
 }
 
 pub(super) fn parse_sd(text: &str) -> Result<(bool, bool), String> {

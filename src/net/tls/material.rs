@@ -19,7 +19,10 @@ use super::TlsOptions;
 pub enum Trust {
     /// Those of the route's own file.
     File(PathBuf),
-    /// Those of `SSL_CERT_FILE`, `SSL_CERT_DIR` or the system's store: how many.
+    /// Those of logspout's variable alone: how many.
+    Added(usize),
+    /// Those of `SSL_CERT_FILE`, `SSL_CERT_DIR` or the system's store, and of logspout's variable: how
+    /// many.
     System(usize),
     /// Those built into the program, as there is no store: how many.
     BuiltIn(usize),
@@ -29,31 +32,42 @@ impl fmt::Display for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "tls_ca={}", path.display()),
+            Self::Added(count) => write!(f, "the {count} authorities of {ADDED}"),
             Self::System(count) => write!(f, "the system's {count} authorities"),
             Self::BuiltIn(count) => write!(f, "the {count} authorities built in"),
         }
     }
 }
 
-/// The route's authorities exclusively, else the system's, else those built in.
-pub(super) fn trusted(ca: Option<&Path>) -> Result<(RootCertStore, Trust), String> {
+/// logspout's variable of authorities.
+const ADDED: &str = "LOGSPOUT_TLS_CA_CERTS";
+
+/// The route's authorities exclusively, else the system's, else those built in; beside these, or
+/// instead of them, those of logspout's variables.
+pub(super) fn trusted(options: &TlsOptions) -> Result<(RootCertStore, Trust), String> {
     let mut roots = RootCertStore::empty();
-    if let Some(path) = ca {
-        for certificate in certificates(super::CA.name, path)? {
-            roots.add(certificate).map_err(|error| {
-                format!(
-                    "tls_ca={}: {error}; give X.509 certificates of authorities",
-                    path.display()
-                )
-            })?;
+    if let Some(path) = &options.ca {
+        add(&mut roots, super::CA.name, path)?;
+        return Ok((roots, Trust::File(path.clone())));
+    }
+    for path in &options.added {
+        add(&mut roots, ADDED, path)?;
+    }
+    let added = roots.len();
+    if options.only_added {
+        if added == 0 {
+            return Err(format!(
+                "LOGSPOUT_TLS_DISABLE_SYSTEM_ROOTS=true leaves nobody to trust; give authorities as \
+                 {ADDED} or tls_ca"
+            ));
         }
-        return Ok((roots, Trust::File(path.to_owned())));
+        return Ok((roots, Trust::Added(added)));
     }
     let found = load_native_certs();
     // A system's store may hold certificates that are older than the rules; those are left out.
     let (count, _) = roots.add_parsable_certificates(found.certs);
     if count > 0 {
-        return Ok((roots, Trust::System(count)));
+        return Ok((roots, Trust::System(count + added)));
     }
     // A store that is there and broken must not silently become another one.
     if let Some(error) = found.errors.first() {
@@ -67,33 +81,43 @@ pub(super) fn trusted(ca: Option<&Path>) -> Result<(RootCertStore, Trust), Strin
     Ok((roots, Trust::BuiltIn(count)))
 }
 
+fn add(roots: &mut RootCertStore, option: &str, path: &Path) -> Result<(), String> {
+    for certificate in certificates(option, path)? {
+        roots.add(certificate).map_err(|error| {
+            format!("{option}={}: {error}; give X.509 certificates of authorities", path.display())
+        })?;
+    }
+    Ok(())
+}
+
 /// The client certificate with its key, if the route has one.
 pub(super) fn identity(
     options: &TlsOptions,
     provider: &CryptoProvider,
 ) -> Result<Option<CertifiedKey>, String> {
+    let [of_certificate, of_key] = options.pair_names();
     let (certificate, key) = match (&options.certificate, &options.key) {
         (None, None) => return Ok(None),
         (Some(certificate), Some(key)) => (certificate, key),
-        (Some(path), None) => return Err(lonely(&super::CERTIFICATE, path, super::KEY.name)),
-        (None, Some(path)) => return Err(lonely(&super::KEY, path, super::CERTIFICATE.name)),
+        (Some(path), None) => return Err(lonely(of_certificate, path, of_key)),
+        (None, Some(path)) => return Err(lonely(of_key, path, of_certificate)),
     };
-    let chain = certificates(super::CERTIFICATE.name, certificate)?;
-    let place = format!("tls_key={}", key.display());
+    let chain = certificates(of_certificate, certificate)?;
+    let place = format!("{of_key}={}", key.display());
     let text = read(&place, key)?;
     let private = PrivateKeyDer::from_pem_slice(&text)
         .map_err(|error| not_pem(&place, &error, "PRIVATE KEY"))?;
     CertifiedKey::from_der(chain, private, provider).map(Some).map_err(|error| {
         format!(
-            "{place}: {error}; give the unencrypted key that belongs to tls_cert={}",
+            "{place}: {error}; give the unencrypted key that belongs to {of_certificate}={}",
             certificate.display()
         )
     })
 }
 
-fn lonely(given: &crate::options::OptionSpec, path: &Path, missing: &str) -> String {
-    let (name, path) = (given.name, path.display());
-    format!("{name}={path} needs {missing} as well; give both or neither")
+fn lonely(given: &str, path: &Path, missing: &str) -> String {
+    let path = path.display();
+    format!("{given}={path} needs {missing} as well; give both or neither")
 }
 
 fn certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -142,6 +166,7 @@ mod tests {
             certificate: Some(missing.clone()),
             key: Some(missing.clone()),
             server_name: Some("not a name".into()),
+            ..TlsOptions::default()
         });
         assert!(text.contains("tls_ca=/does/not/exist.pem cannot be read"), "{text}");
         assert!(text.contains("tls_cert=/does/not/exist.pem cannot be read"), "{text}");
@@ -178,8 +203,28 @@ mod tests {
     }
 
     #[test]
+    fn logspouts_authorities_are_trusted_beside_the_systems_or_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one.pem"), folder.path().join("two.pem"));
+        fs::write(&one, Authority::new("one").pem()).unwrap();
+        let both = Authority::new("two").pem() + &Authority::new("three").pem();
+        fs::write(&two, both).unwrap();
+        let alone = trusted(&TlsOptions::default()).unwrap().0.len();
+        let added = vec![one, two];
+        let options = TlsOptions { added, ..TlsOptions::default() };
+        assert_eq!(trusted(&options).unwrap().0.len(), alone + 3);
+        let options = TlsOptions { only_added: true, ..options };
+        let (roots, trust) = trusted(&options).unwrap();
+        assert_eq!((roots.len(), trust), (3, Trust::Added(3)));
+        let nobody = TlsOptions { only_added: true, ..TlsOptions::default() };
+        assert!(problems(nobody).contains("leaves nobody to trust"));
+        let missing = TlsOptions { added: vec!["/no.pem".into()], ..TlsOptions::default() };
+        assert!(problems(missing).contains("LOGSPOUT_TLS_CA_CERTS=/no.pem cannot be read"));
+    }
+
+    #[test]
     fn without_a_file_some_authorities_are_trusted() {
-        let (roots, trust) = trusted(None).unwrap();
+        let (roots, trust) = trusted(&TlsOptions::default()).unwrap();
         assert!(!roots.is_empty());
         assert!(!matches!(trust, Trust::File(_)));
     }

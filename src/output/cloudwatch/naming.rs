@@ -1,11 +1,11 @@
 //! Which group and stream a line goes to: templates over what is known of its container, made
 //! into names that the service takes, whatever a label holds.
 
-pub(super) mod template;
+use std::sync::Arc;
 
 use crate::record::{Container, NAMING_VARIABLES, Stream, Timestamp};
 use crate::store::{StreamName, Varies};
-use template::Template;
+use crate::template::{Needs, Subject, Surroundings, Template};
 
 /// `LogGroupName` and `LogStreamName` (API reference): characters at most.
 const NAME_CHARACTERS: usize = 512;
@@ -13,47 +13,51 @@ const NAME_CHARACTERS: usize = 512;
 /// Labels by which a container names its stream, where it may.
 const STREAM_LABELS: [&str; 2] = ["downspout.stream", "LOGSPOUT_STREAM"];
 
+/// Most bytes that a template makes of a name.
+const MOST_BYTES: usize = 4096;
+
+/// What Go prints for an entry that a map does not have.
+const NO_VALUE: &str = "<no value>";
+
 /// The templates of a route.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
-    group: Template,
+    group: Arc<Template>,
     /// `None` for the container's name.
-    stream: Option<Template>,
+    stream: Option<Arc<Template>>,
     /// What stands before a name that a container chooses; `None` if it may not.
     prefix: Option<String>,
 }
 
-/// What is known beside the container.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Surroundings {
-    pub(super) region: String,
-    /// Empty unless a template has it.
-    pub(super) instance: String,
-}
-
 impl Names {
     pub(super) fn new(group: Template, stream: Option<Template>, prefix: Option<String>) -> Self {
-        Self { group, stream, prefix }
+        Self { group: Arc::new(group), stream: stream.map(Arc::new), prefix }
     }
 
     /// Whether the instance's id has to be found out.
     pub(super) fn needs_instance(&self) -> bool {
-        self.templates().any(|template| template.holds(&template::Field::InstanceId))
+        self.templates().any(|template| template.reads(&["InstanceID"]))
     }
 
     /// Which properties of a line count.
     pub(super) fn varies(&self) -> Varies {
-        let holds = |field| self.templates().any(|template| template.holds(&field));
-        Varies { by_stream: holds(template::Field::Stream), by_day: holds(template::Field::Date) }
+        Varies {
+            by_stream: self.templates().any(Template::is_of_stream),
+            by_day: self.templates().any(|template| template.reads(&["Date"])),
+        }
     }
 
-    /// Whether a container has a say.
-    pub(super) fn lets_containers_choose(&self) -> bool {
-        self.prefix.is_some()
+    /// What has to be known of a container.
+    pub(super) fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        for template in self.templates() {
+            needs.add(template.needs());
+        }
+        needs
     }
 
     fn templates(&self) -> impl Iterator<Item = &Template> {
-        std::iter::once(&self.group).chain(&self.stream)
+        std::iter::once(&*self.group).chain(self.stream.as_deref())
     }
 
     /// The names of a line's group and stream.
@@ -64,12 +68,12 @@ impl Names {
         time: Timestamp,
         surroundings: &Surroundings,
     ) -> StreamName {
-        let line = template::Line { container, stream, time, surroundings };
-        // Where a label is missing, the host: as logspout's module does.
-        let group = self.group.render(&line).unwrap_or_else(|| container.host.clone());
+        let subject = Subject { stream, time, surroundings, ..Subject::of(container) };
+        // Where something is missing, the host: as logspout's module does.
+        let group = rendered(&self.group, &subject).unwrap_or_else(|| container.host.clone());
         let name = || Some(container.name.clone()).filter(|name| !name.is_empty());
         let chosen = self.chosen(container);
-        let templated = || self.stream.as_ref().and_then(|template| template.render(&line));
+        let templated = || self.stream.as_ref().and_then(|template| rendered(template, &subject));
         let stream = chosen.or_else(templated).or_else(name).unwrap_or_default();
         StreamName {
             group: sanitized_group(&group),
@@ -86,9 +90,36 @@ impl Names {
     }
 }
 
+// The text; `None` if a part of it is missing, or nothing is left.
+fn rendered(template: &Template, subject: &Subject<'_>) -> Option<String> {
+    let mut out = Vec::new();
+    if let Err(error) = template.render(subject, MOST_BYTES, &mut out) {
+        tracing::debug!(container = %subject.container.name, %error, "a name's template failed");
+        return None;
+    }
+    let text = String::from_utf8_lossy(&out).into_owned();
+    Some(text).filter(|text| !text.trim().is_empty() && !text.contains(NO_VALUE))
+}
+
+// Groups and streams have no name for each line.
+fn template(text: &str) -> Result<Template, String> {
+    if text.is_empty() {
+        return Err(format!("expected 1 to {NAME_CHARACTERS} characters"));
+    }
+    let template = Subject::template(text).map_err(|fault| fault.to_string())?;
+    if template.reads(&["Data", "Time", "Timestamp"]) {
+        return Err(
+            ".Data, .Time and .Timestamp are other ones for each line, and this is the name of many; \
+             .Date is the day"
+                .into(),
+        );
+    }
+    Ok(template)
+}
+
 /// A template of a group. One that has no fields must be a name that the service takes.
 pub(super) fn group(text: &str) -> Result<Template, String> {
-    let template = Template::parse(text)?;
+    let template = template(text)?;
     let Some(name) = template.constant() else { return Ok(template) };
     if let Some(wrong) = name.chars().find(|c| !of_group(*c)) {
         return Err(format!(
@@ -103,7 +134,7 @@ pub(super) fn group(text: &str) -> Result<Template, String> {
 
 /// A template of a stream.
 pub(super) fn stream(text: &str) -> Result<Template, String> {
-    let template = Template::parse(text)?;
+    let template = template(text)?;
     let Some(name) = template.constant() else { return Ok(template) };
     if let Some(wrong) = name.chars().find(|c| !of_stream(*c)) {
         return Err(format!("'{wrong}' has no place in a log stream"));
@@ -202,7 +233,8 @@ mod tests {
 
     #[test]
     fn fields_become_names_and_what_is_missing_falls_back() {
-        let web = container("web", &[("com.docker.compose.service", "front end")]);
+        let mut web = container("web", &[("com.docker.compose.service", "front end")]);
+        web.variables.insert("APP".into(), "shop".into());
         for (group, stream, expected) in [
             ("g", None, ("g", "web")),
             ("/app/{{.LoggerHost}}", Some("{{.Name}}/{{.ID}}"), ("/app/node7", "web/0123456789ab")),
@@ -218,6 +250,17 @@ mod tests {
                 ("front-end", "web"),
             ),
             ("{{index .Labels \"none\"}}", Some("{{.FullID}}"), ("node7", "0123456789abcdef0123")),
+            ("{{.Labels.none}}", Some("{{.Env.APP}}-{{.Env.NONE}}"), ("node7", "web")),
+            (
+                "{{env \"APP\"}}",
+                Some("{{if .Env.NONE}}a{{else}}{{upper .Name}}{{end}}"),
+                ("shop", "WEB"),
+            ),
+            (
+                "{{.Host}}",
+                Some("{{join (split .ImageName \"/\") \"_\"}}"),
+                ("0123456789ab", "img_app-1"),
+            ),
         ] {
             let (group, stream) = named(&names(group, stream, None), &web);
             assert_eq!((group.as_str(), stream.as_str()), expected);
@@ -249,6 +292,19 @@ mod tests {
         }
         assert!(group(&"g".repeat(513)).is_err() && group(&"g".repeat(512)).is_ok());
         assert!(prefix("").is_err() && prefix("a:b").is_err());
+    }
+
+    #[test]
+    fn a_template_that_cannot_work_is_refused_with_its_place() {
+        for (text, said) in [
+            ("a{{.Nam}}", "at character 4"),
+            ("abc{{.Name", "character 4"),
+            ("{{nothing .Name}}", "nothing"),
+            ("{{.Data}}", ".Date is the day"),
+        ] {
+            let refused = group(text).unwrap_err();
+            assert!(refused.contains(said), "{text}: {refused}");
+        }
     }
 
     #[test]

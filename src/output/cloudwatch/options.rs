@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::naming::template::Template;
 use super::naming::{self, Names};
 use crate::net::tls;
 use crate::options::{OptionSpec, Options, parse_flag};
 use crate::output::Target;
+use crate::template::Template;
 use values::{
     arn, class, empty_lines, endpoint, flush, in_flight, kms_key, region, retention_days, tags,
 };
