@@ -1,6 +1,7 @@
 //! Wires the stages once: build, run, stop in reverse. The only module that knows all of them.
 
 mod check;
+mod destinations;
 mod positions;
 mod service;
 
@@ -14,24 +15,24 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::admin::{Admin, Pages};
+use crate::admin::{Admin, LiveTails, Pages, RoutesApi, Site, Token};
+use crate::assemble::Joining;
 use crate::config::{Config, Plan, Share, SourceChoice};
-use crate::deliver::store::{StoreDelivery, StoreParts};
-use crate::deliver::{Delivery, Parts};
-use crate::lane::Lanes;
 use crate::metrics::{Metrics, gauge_value};
 use crate::net::kernel;
 use crate::options::Problem;
-use crate::output::Peer;
 use crate::record::Timestamp;
-use crate::route::Route;
+use crate::registry::Folder;
+use crate::select::Selection;
 use crate::shutdown::{Stop, Tasks};
 use crate::source::docker::Docker;
 use crate::source::replay::Replay;
-use crate::source::{Feed, Intake, Source};
+use crate::source::{Feed, Intakes, Source, Wish};
+use crate::tail::{self, Hub};
 
 pub(crate) use check::reach;
 pub use check::{Report, check};
+use destinations::{Destinations, Shared};
 use positions::Positions;
 
 /// How a run ended.
@@ -50,9 +51,10 @@ pub enum Ended {
 struct App {
     stop: Stop,
     sources: Tasks,
-    destinations: Tasks,
+    deliveries: Tasks,
     beside: Tasks,
-    lanes: Vec<Arc<Lanes>>,
+    intakes: Intakes,
+    destinations: Destinations,
     positions: Positions,
     shutdown_timeout: Duration,
 }
@@ -86,7 +88,7 @@ async fn running(config: Config) -> Result<Ended, Vec<Problem>> {
     if let Err(error) = kernel::allow_all_files() {
         tracing::warn!(%error, "cannot raise the limit of open files; each log followed takes one");
     }
-    let app = App::start(config).await?;
+    let app = Box::pin(App::start(config)).await?;
     Ok(app.supervise(signals).await)
 }
 
@@ -98,7 +100,7 @@ impl App {
             tracing::warn!("{note}");
         }
         let metrics = config.metrics.clone();
-        let mut app = Self::new(&config)?;
+        let app = Self::new(&config)?;
         // What can refuse the start comes before anything runs.
         let admin = match config.http {
             Some(address) => Some(app.listen(address, &mut config).await?),
@@ -106,7 +108,11 @@ impl App {
         };
         show_plan(&metrics, &config.plan);
         let started = Timestamp::now();
-        let intakes = app.open(std::mem::take(&mut config.routes), &config, started);
+        let routes = std::mem::take(&mut config.routes);
+        app.destinations.open_given(routes, std::mem::take(&mut config.api.given), started);
+        if let Some(folder) = Folder::at(&config.api.routes_path) {
+            app.destinations.restore(&folder, started);
+        }
         app.positions.keep(&metrics);
         // Every series is there by now.
         if let Some(admin) = admin {
@@ -114,7 +120,7 @@ impl App {
             app.beside.spawn("admin", admin.serve(app.beside.clone(), app.stop.clone()));
         }
         let feed = Feed {
-            intakes: intakes.into(),
+            intakes: app.intakes.clone(),
             tasks: app.sources.clone(),
             stop: app.stop.clone(),
             started,
@@ -141,12 +147,28 @@ impl App {
             SourceChoice::Replay(..) => Positions::default(),
         };
         let tasks = || Tasks::new(config.metrics.tasks().clone());
+        let (deliveries, beside) = (tasks(), tasks());
+        let (stop, intakes) = (Stop::new(), Intakes::new());
+        let destinations = Destinations::new(Shared {
+            intakes: intakes.clone(),
+            rules: config.rules.clone(),
+            metrics: config.metrics.clone(),
+            positions: positions.clone(),
+            plan: config.plan.clone(),
+            openings: config.api.openings.clone(),
+            deliveries: deliveries.clone(),
+            beside: beside.clone(),
+            stop: stop.clone(),
+            backoff_max: config.backoff_max,
+            drain_timeout: config.shutdown_timeout,
+        });
         Ok(Self {
-            stop: Stop::new(),
+            stop,
             sources: tasks(),
-            destinations: tasks(),
-            beside: tasks(),
-            lanes: Vec::new(),
+            deliveries,
+            beside,
+            intakes,
+            destinations,
             positions,
             shutdown_timeout: config.shutdown_timeout,
         })
@@ -161,36 +183,36 @@ impl App {
             metrics: config.metrics.clone(),
             stop: self.stop.clone(),
             sources: self.sources.clone(),
-            deliveries: self.destinations.clone(),
-            token: config.metrics_token.take(),
+            deliveries: self.deliveries.clone(),
+            token: config.metrics_token.take().map(Token::new),
         };
-        let bound = Admin::bind(address, pages, config.metrics.http().clone()).await;
+        let token = config.api.token.take().map(Token::new);
+        let hub = config.api.live_tails.then(|| self.hub(config));
+        let readable = hub.is_some();
+        let tails = hub.map(|hub| LiveTails { hub, token: token.clone() });
+        let routes = RoutesApi { routes: Arc::new(self.destinations.clone()), token, readable };
+        let site = Site { pages, tails, routes };
+        let bound = Admin::bind(address, site, config.metrics.http().clone()).await;
         bound.map_err(|error| vec![Problem::new(error.to_string())])
     }
 
-    /// Starts the destinations; returns the ways into them.
-    fn open(&mut self, routes: Vec<Route>, config: &Config, started: Timestamp) -> Vec<Intake> {
-        let metrics = &config.metrics;
-        let run = Run { backoff_max: config.backoff_max, metrics, stop: &self.stop };
-        let mut intakes = Vec::new();
-        for (route, share) in routes.into_iter().zip(&config.plan.destinations) {
-            tracing::info!(destination = %route.name, "route");
-            let name = route.name.clone();
-            let counters = metrics.destination(&name);
-            counters.required.set(i64::from(route.required));
-            let waiting = Lanes::new(
-                usize::try_from(share.lanes).unwrap_or(usize::MAX),
-                self.positions.of(&name, started),
-                counters,
-            );
-            let shown = waiting.clone();
-            metrics.before_rendering(move || shown.look());
-            intakes.push(Intake::new(waiting.clone(), route.multiline.clone()));
-            deliver(&self.destinations, route, waiting.clone(), &run);
-            self.positions.watch(name, waiting.clone());
-            self.lanes.push(waiting);
-        }
-        intakes
+    /// Live tails: of what any route may ship, as it was printed.
+    fn hub(&self, config: &Config) -> Hub {
+        let wish = Wish {
+            route: String::new(),
+            selection: Selection::default(),
+            rules: config.rules.clone(),
+            joining: Joining::never(),
+            heeds_variable: false,
+        };
+        Hub::new(tail::Parts {
+            intakes: self.intakes.clone(),
+            wish,
+            lanes: config.metrics.unlisted(),
+            metrics: config.metrics.tail().clone(),
+            tasks: self.beside.clone(),
+            stop: self.stop.clone(),
+        })
     }
 
     /// Waits for the end of the sources or for a signal, then stops the stages in the order in
@@ -221,7 +243,7 @@ impl App {
     /// What is left has nothing to wait for any more; a task that hangs must not hang the end.
     async fn end(&self) {
         let within = |millis| Duration::from_millis(millis);
-        let destinations = tokio::time::timeout(within(500), self.destinations.finished()).await;
+        let destinations = tokio::time::timeout(within(500), self.deliveries.finished()).await;
         // What the destinations have settled is what the next run starts from.
         if tokio::time::timeout(within(1000), self.positions.save()).await.is_err() {
             tracing::warn!(
@@ -230,55 +252,32 @@ impl App {
         }
         let beside = tokio::time::timeout(within(200), self.beside.finished()).await;
         if destinations.is_err() || beside.is_err() {
-            let tasks = self.destinations.alive() + self.beside.alive();
+            let tasks = self.deliveries.alive() + self.beside.alive();
             tracing::warn!(tasks, "tasks did not end in time");
         }
     }
 
     async fn drain(&self) {
         self.sources.finished().await;
-        for lanes in &self.lanes {
-            lanes.close();
-        }
-        self.destinations.finished().await;
+        self.destinations.close();
+        self.deliveries.finished().await;
     }
-}
-
-/// Starts the one task that serves a destination.
-fn deliver(tasks: &Tasks, route: Route, lanes: Arc<Lanes>, run: &Run<'_>) {
-    let Route { name, encoder, peer, window_bytes, replay_bytes, .. } = route;
-    let backoff_max = run.backoff_max;
-    match peer {
-        Peer::Link(output) => {
-            let parts =
-                Parts { name, lanes, encoder, output, window_bytes, replay_bytes, backoff_max };
-            tasks.spawn("deliver", Delivery::new(parts).run(run.stop.clone()));
-        }
-        Peer::Store(store) => {
-            let metrics = run.metrics.store(&name);
-            let parts =
-                StoreParts { name, lanes, encoder, store, window_bytes, backoff_max, metrics };
-            tasks.spawn("deliver", StoreDelivery::new(parts).run(run.stop.clone()));
-        }
-    }
-}
-
-/// What all destinations of a run share.
-struct Run<'a> {
-    backoff_max: Duration,
-    metrics: &'a Metrics,
-    stop: &'a Stop,
 }
 
 fn show_plan(metrics: &Metrics, plan: &Plan) {
     let memory = metrics.memory();
     memory.limit.set(gauge_value(plan.limit));
-    memory.fixed.set(gauge_value(plan.fixed));
-    for Share { name, lanes, window, replay, batch } in &plan.destinations {
-        let parts =
-            [("lanes", *lanes), ("window", *window), ("replay", *replay), ("batch", *batch)];
-        memory.plan(name, parts);
+    memory.fixed.set(gauge_value(plan.fixed + plan.tails));
+    for share in &plan.destinations {
+        show_share(metrics, share);
     }
+}
+
+/// Shows what a destination may use.
+fn show_share(metrics: &Metrics, share: &Share) {
+    let Share { name, lanes, window, replay, batch } = share;
+    let parts = [("lanes", *lanes), ("window", *window), ("replay", *replay), ("batch", *batch)];
+    metrics.memory().plan(name, parts);
 }
 
 /// SIGTERM and SIGINT.

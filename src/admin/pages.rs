@@ -1,19 +1,14 @@
 //! What the pages say. Reads the series that are shown, so that a page and a graph cannot
 //! disagree.
 
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
-};
-use hyper::{Method, Response, StatusCode};
+use hyper::header::HeaderMap;
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::access::Token;
+use super::body::{JSON, Reply, TEXT, reply, unauthorized};
 use crate::metrics::{DestinationMetrics, Metrics};
 use crate::shutdown::{Stop, Tasks};
-
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
 
 /// What the pages are made from.
 #[derive(Debug)]
@@ -27,46 +22,40 @@ pub struct Pages {
     /// The deliveries, one for each destination.
     pub deliveries: Tasks,
     /// What `/metrics` asks for as a bearer token (RFC 6750); `None` for nothing.
-    pub token: Option<String>,
+    pub token: Option<Token>,
 }
 
 impl Pages {
     /// The reply to a request.
-    pub(super) fn reply(
-        &self,
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-    ) -> Response<Full<Bytes>> {
+    pub(super) fn reply(&self, method: &Method, path: &str, headers: &HeaderMap) -> Reply {
+        // logspout answers any method here.
+        if path == "/health" {
+            return self.healthy();
+        }
         if method != Method::GET {
-            return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".into());
+            return reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
         }
         match path {
             "/metrics" if !self.admits(headers) => {
-                let body = "/metrics needs the bearer token of DOWNSPOUT_METRICS_TOKEN\n";
-                let mut refusal = response(StatusCode::UNAUTHORIZED, TEXT, body.into());
-                let challenge = HeaderValue::from_static("Bearer");
-                refusal.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-                refusal
+                unauthorized("/metrics", "DOWNSPOUT_METRICS_TOKEN")
             }
-            "/metrics" => response(StatusCode::OK, prometheus::TEXT_FORMAT, self.metrics.render()),
+            "/metrics" => reply(StatusCode::OK, prometheus::TEXT_FORMAT, self.metrics.render()),
             "/livez" => self.alive(),
             "/readyz" => self.ready(),
-            _ => response(StatusCode::NOT_FOUND, TEXT, "/livez /readyz /metrics\n".into()),
+            _ => reply(
+                StatusCode::NOT_FOUND,
+                TEXT,
+                "/livez /readyz /health /metrics /logs /routes\n",
+            ),
         }
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
-        let given = headers.get(AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
-        let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
-        // In a time that does not tell how much of it was right.
-        let differing = token.bytes().zip(given).fold(0, |sum, (one, other)| sum | (one ^ other));
-        token.len() == given.len() && differing == 0
+        self.token.as_ref().is_none_or(|token| token.admits(headers))
     }
 
     /// Alive is who would not do better after a restart: what is down outside is no reason.
-    fn alive(&self) -> Response<Full<Bytes>> {
+    fn alive(&self) -> Reply {
         let mut reasons = Vec::new();
         let destinations = self.metrics.destinations().len();
         if !self.stop.is_draining() {
@@ -84,30 +73,49 @@ impl Pages {
         judged(alive, &json!({ "alive": alive, "reasons": reasons }))
     }
 
-    /// Ready is who reads logs and delivers them to every destination that is required.
-    fn ready(&self) -> Response<Full<Bytes>> {
+    /// What `/readyz` says, in the words of logspout.
+    fn healthy(&self) -> Reply {
         self.metrics.look();
+        let reasons = self.unready();
+        if reasons.is_empty() {
+            return reply(StatusCode::OK, TEXT, "Healthy!\n");
+        }
+        reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, reasons.join("\n") + "\n")
+    }
+
+    /// Why it is not ready.
+    fn unready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.stop.is_draining() {
             reasons.push("the agent is stopping".to_owned());
         }
-        let up = self.metrics.source().source_up.get() == 1;
-        if !up {
+        if !self.is_source_up() {
             reasons.push("source: Docker, or the input, cannot be read".to_owned());
         }
-        let destinations = self.metrics.destinations();
-        for (name, destination) in &destinations {
+        for (name, destination) in &self.metrics.destinations() {
             if destination.required.get() == 1 {
                 reasons.extend(trouble(destination).map(|why| format!("{name}: {why}")));
             }
         }
+        reasons
+    }
+
+    fn is_source_up(&self) -> bool {
+        self.metrics.source().source_up.get() == 1
+    }
+
+    /// Ready is who reads logs and delivers them to every destination that is required.
+    fn ready(&self) -> Reply {
+        self.metrics.look();
+        let reasons = self.unready();
+        let destinations = self.metrics.destinations();
         let destinations: Vec<Value> =
             destinations.iter().map(|(name, destination)| shown(name, destination)).collect();
         let ready = reasons.is_empty();
         let body = json!({
             "ready": ready,
             "reasons": reasons,
-            "source": { "up": up },
+            "source": { "up": self.is_source_up() },
             "destinations": destinations,
         });
         judged(ready, &body)
@@ -139,23 +147,15 @@ fn shown(name: &str, destination: &DestinationMetrics) -> Value {
     })
 }
 
-fn judged(good: bool, body: &Value) -> Response<Full<Bytes>> {
+fn judged(good: bool, body: &Value) -> Reply {
     let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    response(status, JSON, format!("{body}\n"))
-}
-
-fn response(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    reply(status, JSON, format!("{body}\n"))
 }
 
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
+    use hyper::header::{AUTHORIZATION, HeaderValue};
 
     use super::*;
 
@@ -169,7 +169,7 @@ mod tests {
             let tasks = || Tasks::new(metrics.tasks().clone());
             let (sources, deliveries) = (tasks(), tasks());
             sources.spawn("source", std::future::pending());
-            let token = token.map(str::to_owned);
+            let token = token.map(|token| Token::new(token.to_owned()));
             Self { pages: Pages { metrics, stop: Stop::new(), sources, deliveries, token } }
         }
 
@@ -198,6 +198,9 @@ mod tests {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::HEAD, Method::OPTIONS] {
             assert_eq!(status(method, "/metrics"), 405);
         }
+        for method in [Method::POST, Method::HEAD, Method::DELETE] {
+            assert_eq!(status(method, "/health"), 503, "any method, as in logspout");
+        }
         assert_eq!(status(Method::GET, "/"), 404);
         assert_eq!(status(Method::GET, "/metrics/"), 404);
     }
@@ -216,6 +219,7 @@ mod tests {
         source.set(1);
         let (status, body) = site.get("/readyz").await;
         assert!(status == 200 && body.contains(r#""ready":true"#), "{body}");
+        assert_eq!(site.get("/health").await, (200, "Healthy!\n".into()));
         assert!(body.contains(r#""name":"b://two","required":false"#), "{body}");
         required.stalled.set(1);
         let (status, body) = site.get("/readyz").await;
@@ -224,6 +228,11 @@ mod tests {
         required.backoff.set(2.5);
         let (_, body) = site.get("/readyz").await;
         assert!(body.contains("a://one: not connected; trying every 2.5 s"), "{body}");
+        source.set(0);
+        let why = "source: Docker, or the input, cannot be read\n\
+                   a://one: not connected; trying every 2.5 s or so\n";
+        assert_eq!(site.get("/health").await, (503, why.into()), "the true state, a line each");
+        source.set(1);
         required.up.set(1);
         required.stalled.set(0);
         site.pages.stop.drain();
