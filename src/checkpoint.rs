@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use crate::lane::Kept;
 
-pub use inspect::{Shown, reset, show};
+pub use inspect::{Shown, look, reset, show};
 pub use store::Store;
 pub use writer::Writer;
 

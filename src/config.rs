@@ -1,20 +1,26 @@
 //! Environment and arguments to a checked `Config`. The only reader of the environment; a
 //! `Config` that exists can work. Never connects.
 
+mod api;
 mod arguments;
 mod completions;
 mod draft;
+mod endpoint;
 mod env;
+mod expand;
 mod gather;
 mod help;
 mod logspout;
 mod man;
+mod migrate;
 mod plan;
 mod reference;
 mod table;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Level;
@@ -23,20 +29,21 @@ use crate::encode::Terminal;
 use crate::lane::Overflow;
 use crate::metrics::Metrics;
 use crate::options::Problem;
-use crate::route::{Opening, Route};
+use crate::route::{Inherited, Opening, Route};
+use crate::select::Rules;
 use crate::source::docker;
 use crate::source::replay::Input;
+use crate::tail;
 
 use arguments::{Action, Arguments};
 use draft::Draft;
+use endpoint::{certificates, default_endpoint};
 
+pub use api::{Api, Openings};
 pub use env::{Env, ProcessEnv, Terminals};
+pub use gather::Stated;
 pub use plan::{Plan, Share};
 
-/// Where Docker listens unless told otherwise.
-const SOCKET: &str = "/var/run/docker.sock";
-/// Where old set-ups of logspout mount it.
-const OLD_SOCKET: &str = "/tmp/docker.sock";
 /// The route when none is given.
 const DEFAULT_ROUTE: &str = "stdout://";
 
@@ -55,6 +62,24 @@ pub enum Command {
         outage: Duration,
         /// Print JSON instead of text.
         json: bool,
+    },
+    /// Look at one container, and say what becomes of its lines.
+    Explain {
+        /// What the agent would run with.
+        config: Box<Config>,
+        /// What was given of the settings.
+        given: BTreeMap<&'static str, Stated>,
+        /// The container's name, or the beginning of its id.
+        container: String,
+        /// Print JSON instead of text.
+        json: bool,
+    },
+    /// Print what logspout's settings become.
+    Migrate {
+        /// The report.
+        text: String,
+        /// Why the agent would not start; empty if it would.
+        problems: Vec<Problem>,
     },
     /// Ask the running agent whether it is well.
     Healthcheck {
@@ -102,6 +127,10 @@ pub struct Config {
     pub metrics_token: Option<String>,
     /// Level of our own log.
     pub log_level: Level,
+    /// Which containers are shipped at all, and what they may choose.
+    pub rules: Arc<Rules>,
+    /// Live tails, and routes over HTTP.
+    pub api: Api,
     /// What is worth a word in the log at the start, in whole sentences.
     pub notes: Vec<String>,
 }
@@ -138,8 +167,10 @@ pub fn parse(env: &dyn Env, arguments: &[String]) -> Result<Command, Vec<Problem
     if let Some(text) = printed {
         return if problems.is_empty() { Ok(Command::Print(text)) } else { Err(problems) };
     }
-    let (draft, more) = gather::draft(env, &arguments);
+    let (mut draft, more) = gather::draft(env, &arguments);
     problems.extend(more);
+    let listens = noted(api::listens_at(&draft).map_err(|problem| vec![problem]), &mut problems);
+    (draft.http, draft.aside) = listens.unwrap_or_default();
     if arguments.action == Action::Healthcheck {
         let address = reachable(draft.http).map(|address| Command::Healthcheck { address });
         return alone(address, problems);
@@ -154,18 +185,39 @@ pub fn parse(env: &dyn Env, arguments: &[String]) -> Result<Command, Vec<Problem
         }
         _ => {}
     }
-    match complete(draft, env, &mut problems) {
-        Some(config) if problems.is_empty() => Ok(match arguments.action {
-            Action::Check => Command::Check(Box::new(config)),
-            Action::Doctor => Command::Doctor {
-                config: Box::new(config),
-                outage: arguments.outage.unwrap_or(arguments::DEFAULT_OUTAGE),
-                json: arguments.json,
-            },
-            _ => Command::Run(Box::new(config)),
-        }),
-        _ => Err(problems),
+    if arguments.action == Action::Migrate {
+        let given = gather::stated(env, &arguments);
+        return Ok(migrate::command(draft, env, (given, arguments), problems));
     }
+    let Some(config) = complete(draft, env, &mut problems) else { return Err(problems) };
+    problems.extend(unexplainable(&config, &arguments));
+    if problems.is_empty() { Ok(command(Box::new(config), env, arguments)) } else { Err(problems) }
+}
+
+// A sub-command that asks for all that a run asks for.
+fn command(config: Box<Config>, env: &dyn Env, arguments: Arguments) -> Command {
+    match arguments.action {
+        Action::Check => Command::Check(config),
+        Action::Doctor => Command::Doctor {
+            config,
+            outage: arguments.outage.unwrap_or(arguments::DEFAULT_OUTAGE),
+            json: arguments.json,
+        },
+        Action::Explain => Command::Explain {
+            config,
+            given: gather::stated(env, &arguments),
+            json: arguments.json,
+            container: arguments.container.unwrap_or_default(),
+        },
+        _ => Command::Run(config),
+    }
+}
+
+fn unexplainable(config: &Config, arguments: &Arguments) -> Option<Problem> {
+    let is_replay = matches!(config.source, SourceChoice::Replay(..));
+    (is_replay && arguments.action == Action::Explain).then(|| {
+        Problem::new("explain: DOWNSPOUT_SOURCE is a replay, which has no containers; leave it out")
+    })
 }
 
 // A sub-command that asks for settings but not for routes.
@@ -204,21 +256,42 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
     if draft.routes.is_empty() {
         draft.routes.push(DEFAULT_ROUTE.to_owned());
     }
-    let opening = Opening { terminal, metrics: &metrics, fallbacks: &draft.fallbacks };
+    let unset = expand(&mut draft.routes, env);
+    let logspout = noted(logspout::inherited(&draft), problems);
+    let rules = noted(logspout::rules(&draft).map_err(|problem| vec![problem]), problems);
+    let nothing = Inherited::nothing();
+    let opening = Opening {
+        terminal,
+        metrics: &metrics,
+        fallbacks: &draft.fallbacks,
+        logspout: logspout.as_ref().unwrap_or(&nothing),
+        allowed: &draft.labels,
+    };
     let routes = noted(Route::parse_all(&draft.routes, &opening), problems);
+    let variables = &draft.container_variables;
+    problems.extend(routes.iter().flatten().flat_map(|route| api::hidden(route, variables)));
     let plan = routes.as_ref().and_then(|routes| {
         let needs = routes.iter().map(|route| (route.name.clone(), route.window_bytes));
-        let plan = Plan::new(draft.memory_limit, draft.max_line_bytes, needs);
+        let tails = if draft.live_tails { tail::MEMORY_BYTES } else { 0 };
+        let plan = Plan::beside(tails, draft.memory_limit, draft.max_line_bytes, needs);
         noted(plan.map_err(|problem| vec![problem]), problems)
     });
-    let variables = routes.iter().flatten().any(Route::wants_variables);
+    let fields = api::fields(&draft, routes.as_deref().unwrap_or_default(), &opening);
+    let openings = Openings::new(&draft, terminal, logspout.as_ref(), fields.clone());
     let source = match draft.replay.take() {
         Some(input) => Some(SourceChoice::Replay(input, draft.hostname.take().unwrap_or_default())),
         None => noted(docker(&draft, env).map_err(|problem| vec![problem]), problems)
-            .map(|docker| SourceChoice::Docker(docker::Settings { variables, ..docker })),
+            .map(|settings| wanting(settings, &draft, &fields))
+            .map(SourceChoice::Docker),
     };
+    let mut notes = logspout::notes(&draft, &unset);
+    notes.extend(draft.aside.take());
+    let routes = routes?;
+    let names = routes.iter().map(|route| route.selection.name().to_owned());
+    let names = names.filter(|name| !name.is_empty()).collect();
+    let api = Api::new(&mut draft, &routes, openings);
     Some(Config {
-        routes: routes?,
+        routes,
         metrics,
         source: source?,
         state_dir: draft.state_dir,
@@ -230,8 +303,35 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
         http: draft.http,
         metrics_token: draft.metrics_token,
         log_level: draft.log_level.unwrap_or(Level::INFO),
-        notes: logspout::unread(env),
+        rules: Arc::new(Rules { routes: names, ..rules? }),
+        api,
+        notes,
     })
+}
+
+/// Puts the variables into the routes. Returns the names that are not set, by route.
+fn expand(routes: &mut [String], env: &dyn Env) -> BTreeMap<String, Vec<String>> {
+    let mut unset = BTreeMap::new();
+    for uri in routes {
+        let mut names = Vec::new();
+        let text = expand::expanded(uri, |name| env.get(name), |name| names.push(name.to_owned()));
+        if !names.is_empty() {
+            unset.insert(crate::route::redacted(uri), names);
+        }
+        *uri = text;
+    }
+    unset
+}
+
+/// What is to be kept of inspections for the routes' templates.
+fn wanting(
+    settings: docker::Settings,
+    draft: &Draft,
+    fields: &BTreeSet<Vec<String>>,
+) -> docker::Settings {
+    let variables = draft.container_variables.clone();
+    let wanted = docker::engine::Wanted { variables, fields: fields.clone() };
+    docker::Settings { wanted, ..settings }
 }
 
 fn noted<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
@@ -254,31 +354,10 @@ fn docker(draft: &Draft, env: &dyn Env) -> Result<docker::Settings, Problem> {
         strategy: if draft.files { docker::Strategy::Auto } else { docker::Strategy::Api },
         containers_dir: draft.containers_dir.clone(),
         container_series: draft.container_series,
-        variables: false,
+        wanted: docker::engine::Wanted::default(),
+        tail: logspout::tail(draft)?,
+        keep_carriage_returns: logspout::allow_tty(draft)? == Some(true),
     })
-}
-
-fn default_endpoint(exists: impl Fn(&Path) -> bool) -> String {
-    let old_only = !exists(Path::new(SOCKET)) && exists(Path::new(OLD_SOCKET));
-    format!("unix://{}", if old_only { OLD_SOCKET } else { SOCKET })
-}
-
-// As Docker's own clients, except that a certificate is always checked: a folder alone asks for
-// TLS as DOCKER_TLS_VERIFY does.
-fn certificates(draft: &Draft, host: &str, env: &dyn Env) -> Result<Option<PathBuf>, Problem> {
-    let verify = draft.docker_tls_verify || host.starts_with("https://");
-    if host.starts_with("unix://") || !(verify || draft.docker_cert_path.is_some()) {
-        return Ok(None);
-    }
-    let home =
-        || Some(Path::new(&env.get("HOME").filter(|home| !home.is_empty())?).join(".docker"));
-    let folder = draft.docker_cert_path.clone().or_else(home).ok_or_else(|| {
-        Problem::new(
-            "DOCKER_CERT_PATH: TLS to Docker needs it where HOME is not set; set it to the \
-                      folder with ca.pem, cert.pem and key.pem",
-        )
-    })?;
-    Ok(Some(folder))
 }
 
 // The agent listens on all addresses; it is asked on the loopback one.

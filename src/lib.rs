@@ -21,6 +21,8 @@ pub mod app;
 pub mod config;
 /// What will hurt on this host, each with its cure: `downspout doctor`.
 pub mod doctor;
+/// What becomes of one container's lines, and why: `downspout explain`.
+pub mod explain;
 
 // ── the path of a line ──────────────────────────────────────────────────────────────────────
 
@@ -42,10 +44,14 @@ pub mod output;
 pub mod record;
 /// A route URI to a checked `Route`.
 pub mod route;
+/// Which containers a route ships, and what their labels ask for.
+pub mod select;
 /// Where lines come from: Docker, or a replay of numbered lines.
 pub mod source;
 /// What a peer takes that keeps streams of events: batches, and its answers to them.
 pub mod store;
+/// Go's templates over containers and their lines.
+pub mod template;
 
 // ── beside the path ─────────────────────────────────────────────────────────────────────────
 
@@ -61,5 +67,13 @@ pub mod metrics;
 pub mod net;
 /// Options of a route: a table row each, taken one by one, leftovers refused.
 pub mod options;
+/// Percent-encoding of what is only looked at.
+mod percent;
+/// Routes as JSON objects, and the folder of those that were made over HTTP.
+pub mod registry;
 /// The two-phase end and the supervised set of tasks.
 pub mod shutdown;
+/// Live tails: what is printed just now, for whoever looks.
+pub mod tail;
+/// Text of strangers, for terminals.
+mod terminal;

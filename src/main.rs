@@ -8,6 +8,7 @@ use downspout::app;
 use downspout::checkpoint;
 use downspout::config::{self, Command, Config};
 use downspout::doctor;
+use downspout::explain;
 use downspout::options::Problem;
 
 /// Something in the configuration can never work, or a check found a fault.
@@ -35,6 +36,19 @@ fn main() -> ExitCode {
                 }
                 Err(problem) => complain(&[problem], 1),
             }
+        }
+        Ok(Command::Explain { config, given, container, json }) => {
+            match on_runtime(explain::explain(*config, given, container, json)) {
+                Ok(Ok(explained)) => {
+                    print(&explained.text);
+                    ExitCode::from(explained.outcome.code())
+                }
+                Ok(Err(problem)) | Err(problem) => complain(&[problem], 1),
+            }
+        }
+        Ok(Command::Migrate { text, problems }) => {
+            let printed = print(&text);
+            if problems.is_empty() { printed } else { complain(&problems, UNUSABLE) }
         }
         Ok(Command::ShowCheckpoint { folder }) => match checkpoint::show(&folder) {
             Ok(shown) => {

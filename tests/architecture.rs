@@ -20,13 +20,14 @@ use code::{Production, functions, paths};
 /// Every module and what it may import, in the order of `src/lib.rs`. An entry with `::` allows
 /// that one item. ARCHITECTURE.md shows this table; a failing test prints the block to paste.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("main", &["admin", "app", "checkpoint", "config", "doctor", "options::Problem"]),
+    ("main", &["admin", "app", "checkpoint", "config", "doctor", "explain", "options::Problem"]),
     ("app", EVERYTHING),
     (
         "config",
         &[
             "assemble", "backoff", "encode", "failover", "lane", "metrics", "net", "options",
-            "output", "record", "route", "shutdown", "source",
+            "output", "record", "registry", "route", "select", "shutdown", "source", "tail",
+            "template", "terminal",
         ],
     ),
     (
@@ -41,15 +42,45 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "route",
             "shutdown",
             "source",
+            "terminal",
         ],
     ),
-    ("source", &["assemble", "backoff", "lane", "metrics", "net", "options", "record", "shutdown"]),
+    (
+        "explain",
+        &[
+            "checkpoint",
+            "config",
+            "encode",
+            "metrics",
+            "options",
+            "output",
+            "record",
+            "registry",
+            "route",
+            "select",
+            "shutdown",
+            "source",
+            "terminal",
+        ],
+    ),
+    (
+        "source",
+        &[
+            "assemble", "backoff", "lane", "metrics", "net", "options", "record", "select",
+            "shutdown",
+        ],
+    ),
     ("record", &[]),
     ("assemble", &["record"]),
-    ("route", &["assemble", "encode", "failover", "metrics", "options", "output"]),
+    (
+        "route",
+        &["assemble", "encode", "failover", "metrics", "options", "output", "select", "template"],
+    ),
+    ("select", &["options", "record"]),
     ("failover", &["metrics", "options", "output"]),
     ("lane", &["metrics", "record"]),
-    ("encode", &["json", "options", "output::Carriage", "record"]),
+    ("encode", &["json", "options", "output::Carriage", "record", "select", "template"]),
+    ("template", &["record"]),
     ("deliver", &["backoff", "encode", "lane", "metrics", "output", "record", "shutdown", "store"]),
     (
         "output",
@@ -63,17 +94,28 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "record::Stream",
             "record::Timestamp",
             "store",
+            "template",
         ],
     ),
-    ("store", &["record"]),
+    ("store", &["record", "template"]),
     ("checkpoint", &["lane::Kept", "metrics", "options", "record", "shutdown"]),
     ("json", &[]),
+    ("terminal", &[]),
     ("options", &[]),
     ("net", &["metrics", "options"]),
     ("backoff", &[]),
     ("shutdown", &["metrics"]),
     ("metrics", &[]),
-    ("admin", &["metrics", "shutdown"]),
+    (
+        "admin",
+        &[
+            "json", "metrics", "options", "percent", "record", "registry", "select", "shutdown",
+            "tail",
+        ],
+    ),
+    ("tail", &["lane", "metrics", "record", "shutdown", "source"]),
+    ("registry", &["options", "percent"]),
+    ("percent", &[]),
 ];
 
 /// The allowance of the one module that wires all others.

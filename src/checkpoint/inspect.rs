@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::Snapshot;
 use super::disk::{Disk, Folder, Refusal};
-use super::format;
+use super::format::{self, Reading};
 use super::store::{CHECKPOINT, NEW, flaws, held, is_missing};
 use crate::lane::Kept;
 use crate::options::Problem;
@@ -26,14 +27,9 @@ pub struct Shown {
 /// Shows what is kept in `folder`. Takes no lock: an agent may run on it.
 pub fn show(folder: &Path) -> Result<Shown, Problem> {
     let path = folder.join(CHECKPOINT);
-    let bytes = match Folder::new(folder).read(CHECKPOINT) {
-        Ok(bytes) => bytes,
-        Err(error) if is_missing(&error) => return Ok(Shown { text: none(&path), flaw: None }),
-        Err(error) => {
-            return Err(Problem::new(format!("{error}; run this as the agent's user")));
-        }
+    let Some(reading) = read(folder)? else {
+        return Ok(Shown { text: none(&path), flaw: None });
     };
-    let reading = format::read(&bytes);
     let version = reading.version.map_or_else(|| "unknown".into(), |version| version.to_string());
     let mut text = format!("{}, version {version}\n", path.display());
     for (name, kept) in &reading.snapshot {
@@ -45,6 +41,20 @@ pub fn show(folder: &Path) -> Result<Shown, Problem> {
         text.push_str("\nholds no destination\n");
     }
     Ok(Shown { text, flaw: flaws(&path, &reading).map(Problem::new) })
+}
+
+/// The positions that are kept in `folder`; `None` if there never were any. Takes no lock: an agent
+/// may run on it. What is damaged is left out.
+pub fn look(folder: &Path) -> Result<Option<Snapshot>, Problem> {
+    Ok(read(folder)?.map(|reading| reading.snapshot))
+}
+
+fn read(folder: &Path) -> Result<Option<Reading>, Problem> {
+    match Folder::new(folder).read(CHECKPOINT) {
+        Ok(bytes) => Ok(Some(format::read(&bytes))),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(Problem::new(format!("{error}; run this as the agent's user"))),
+    }
 }
 
 /// Removes what is kept in `folder`. Refused while an agent runs on it. Returns what that means.

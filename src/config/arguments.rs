@@ -16,7 +16,9 @@ pub(super) struct Arguments {
     pub(super) flags: BTreeMap<&'static str, String>,
     /// Lists of route URIs.
     pub(super) routes: Vec<String>,
-    /// Of `doctor`: JSON instead of text.
+    /// Of `explain`: the container that is asked about.
+    pub(super) container: Option<String>,
+    /// Of `doctor`, `explain` and `migrate`: JSON instead of text.
     pub(super) json: bool,
     /// Of `doctor`: how long the logs should keep what a destination does not take.
     pub(super) outage: Option<Duration>,
@@ -33,6 +35,8 @@ pub(super) enum Action {
     Run,
     Check,
     Doctor,
+    Explain,
+    Migrate,
     Healthcheck,
     ShowCheckpoint,
     ResetCheckpoint,
@@ -44,13 +48,25 @@ pub(super) enum Action {
 }
 
 /// The sub-commands and what they do.
-pub(super) const COMMANDS: [(&str, &str); 7] = [
+pub(super) const COMMANDS: [(&str, &str); 9] = [
     (
         "doctor",
         "Look at this host with the present settings and say what will hurt, each with its cure: logs \
          without a limit, rotation too small for an outage, paths, memory, clocks, destinations. An \
          agent may run. Exit code: 0 nothing found or notes only, 1 Docker could not be asked, 2 \
          settings unusable, 3 warnings, 4 problems.",
+    ),
+    (
+        "explain CONTAINER",
+        "Say of one container, given by its name or the beginning of its id, what the present settings \
+         make of it: which routes ship it and why others do not, how its log is read, what its lines \
+         look like, each setting with where it comes from. An agent may run. Exit code: 0 a route ships \
+         it, 1 Docker could not be asked or has no such container, 2 settings unusable, 3 none ships it.",
+    ),
+    (
+        "migrate",
+        "Read logspout's variables and arguments, as they are, and say of each what it becomes here and \
+         what differs. Connects to nothing. Exit code: 0 everything can work, 2 something cannot.",
     ),
     (
         "healthcheck",
@@ -72,10 +88,10 @@ pub(super) const COMMANDS: [(&str, &str); 7] = [
 /// The shells that there are completions for.
 pub(super) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
-/// The flags of `doctor` and what they do.
+/// The flags of `doctor` and of commands like it, and what they do.
 pub(super) const DOCTOR_FLAGS: [(&str, &str); 2] = [
-    ("--json", "Print one JSON object instead of text."),
-    ("--outage", "How long the logs should keep what a destination does not take [30m]."),
+    ("--json", "doctor, explain, migrate: print one JSON object instead of text."),
+    ("--outage", "doctor: how long the logs should keep what a destination does not take [30m]."),
 ];
 
 /// The switches, which take no value, and what they do.
@@ -93,10 +109,13 @@ impl Arguments {
         let mut parsed = Self::default();
         let mut rest = arguments.iter().map(String::as_str).peekable();
         while let Some(argument) = rest.next() {
+            let asks = parsed.action == Action::Explain && parsed.container.is_none();
             if argument == "--" {
                 rest.by_ref().for_each(|uri| parsed.routes.push(uri.to_owned()));
             } else if argument.starts_with('-') {
                 parsed.flag(argument, &mut rest);
+            } else if asks && !argument.is_empty() {
+                parsed.container = Some(argument.to_owned());
             } else if argument == "checkpoint" {
                 parsed.checkpoint(rest.next_if(|next| !next.starts_with('-')));
             } else if argument == "completions" {
@@ -114,23 +133,41 @@ impl Arguments {
         if let Some(command) = alone.filter(|_| !parsed.routes.is_empty()) {
             parsed.problem(format!("{command} takes no route URI; leave it out"));
         }
-        if (parsed.json || parsed.outage.is_some()) && parsed.action < Action::Doctor {
-            parsed
-                .problem("--json and --outage are flags of doctor; write downspout doctor".into());
-        }
+        parsed.check_flags();
         parsed
+    }
+
+    // Those that only some commands have. Whoever asks for help may write what they like.
+    fn check_flags(&mut self) {
+        if self.json && self.action < Action::Doctor {
+            self.problem(
+                "--json is a flag of doctor, explain and migrate; write downspout doctor --json"
+                    .into(),
+            );
+        }
+        if self.outage.is_some()
+            && self.action < Action::Healthcheck
+            && self.action != Action::Doctor
+        {
+            self.problem("--outage is a flag of doctor; write downspout doctor".into());
+        }
+        if self.action == Action::Explain && self.container.is_none() {
+            self.problem("explain needs a container; write downspout explain NAME".into());
+        }
     }
 
     fn positional(&mut self, text: &str) {
         match text {
             "doctor" => self.act(Action::Doctor),
+            "explain" => self.act(Action::Explain),
+            "migrate" => self.act(Action::Migrate),
             "healthcheck" => self.act(Action::Healthcheck),
             "reference" => self.act(Action::Reference),
             "man" => self.act(Action::Man),
             "" => {}
             uri if uri.contains(':') || driver(uri).is_some() => self.routes.push(uri.to_owned()),
             word => {
-                let hint = closest(word, COMMANDS.into_iter().map(|(name, _)| name))
+                let hint = closest(word, COMMANDS.into_iter().map(|(name, _)| first_words(name)))
                     .map_or_else(String::new, |name| format!("did you mean '{name}'? "));
                 let word = word.escape_debug();
                 self.problem(format!(
@@ -229,6 +266,11 @@ impl Arguments {
     fn problem(&mut self, text: String) {
         self.problems.push(Problem::new(text));
     }
+}
+
+/// The name of a command without what stands for a word of the user's.
+fn first_words(name: &str) -> &str {
+    name.trim_end_matches(|c: char| c.is_ascii_uppercase()).trim_end()
 }
 
 /// The settings that are flags, with the flag's name without dashes.

@@ -21,7 +21,9 @@ fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
         match commands.iter_mut().find(|(known, _)| *known == first) {
             Some((_, more)) => more.push(second),
             None if second == "SHELL" => commands.push((first, SHELLS.to_vec())),
-            None => commands.push((first, if second.is_empty() { vec![] } else { vec![second] })),
+            // What the engine has cannot be known here.
+            None if matches!(second, "" | "CONTAINER") => commands.push((first, vec![])),
+            None => commands.push((first, vec![second])),
         }
     }
     commands

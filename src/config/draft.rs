@@ -1,22 +1,26 @@
 //! The settings while they are being read: one function per row of the table, value to field.
 //! Never sees where a value came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracing::Level;
 
+use super::logspout::go_duration;
 use crate::lane::Overflow;
 use crate::options::{parse_bytes, parse_duration, parse_flag};
 use crate::route;
+use crate::select::{Allowed, Terminals};
 use crate::source::replay::Input;
 
 const MIN_MEMORY: u64 = 16 << 20;
 const MIN_LINE: u64 = 1 << 10;
 const MAX_LINE: u64 = 16 << 20;
 const MAX_CONTAINER_SERIES: usize = 10_000;
+/// Names are looked up in each container's environment.
+const MAX_CONTAINER_VARIABLES: usize = 64;
 const MIN_TIME: Duration = Duration::from_millis(10);
 const MAX_TIME: Duration = Duration::from_hours(1);
 /// RFC 5424 section 6: HOSTNAME.
@@ -25,7 +29,7 @@ const MAX_HOSTNAME_BYTES: usize = 255;
 const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Values of the settings. Made by applying the table's defaults, then what was given.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(crate) struct Draft {
     pub(crate) routes: Vec<String>,
@@ -51,10 +55,23 @@ pub(crate) struct Draft {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) backoff_max: Duration,
     pub(crate) http: Option<SocketAddr>,
+    /// It was said where to listen, and is not only the default.
+    pub(crate) http_is_given: bool,
+    /// What does not count of where to listen.
+    pub(crate) aside: Option<String>,
     pub(crate) metrics_token: Option<String>,
+    pub(crate) live_tails: bool,
+    pub(crate) api_token: Option<String>,
+    pub(crate) routes_path: Option<PathBuf>,
     /// `None` until the default is applied.
     pub(crate) log_level: Option<Level>,
     pub(crate) no_color: bool,
+    pub(crate) opt_in: bool,
+    pub(crate) labels: Allowed,
+    pub(crate) container_variables: BTreeSet<String>,
+    pub(crate) tty: Terminals,
+    /// What was given of logspout's variables that mean something together.
+    pub(crate) logspout: BTreeMap<&'static str, String>,
     /// By route option, the variable and its value that count where a route says nothing.
     pub(crate) fallbacks: BTreeMap<&'static str, (&'static str, String)>,
 }
@@ -136,6 +153,41 @@ pub(super) fn backlog_as_logspout(draft: &mut Draft, text: &str) -> Result<(), S
     Ok(())
 }
 
+pub(super) fn opt_in(draft: &mut Draft, text: &str) -> Result<(), String> {
+    parse_flag(text).map(|flag| draft.opt_in = flag)
+}
+
+pub(super) fn labels(draft: &mut Draft, text: &str) -> Result<(), String> {
+    Allowed::parse(text).map(|allowed| draft.labels = allowed)
+}
+
+pub(super) fn container_variables(draft: &mut Draft, text: &str) -> Result<(), String> {
+    let names: BTreeSet<String> = text
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
+    if names.len() > MAX_CONTAINER_VARIABLES {
+        return Err(format!("{} names, {MAX_CONTAINER_VARIABLES} at most", names.len()));
+    }
+    if let Some(name) = names.iter().find(|name| name.contains(['=', '*', ' '])) {
+        return Err(format!(
+            "'{name}' is no name of a variable; expected names with commas between"
+        ));
+    }
+    draft.container_variables = names;
+    Ok(())
+}
+
+pub(super) fn tty(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.tty = match text {
+        "ship" => Terminals::Ship,
+        "skip" => Terminals::Skip,
+        _ => return Err("expected ship or skip".into()),
+    };
+    Ok(())
+}
+
 pub(super) fn attach(draft: &mut Draft, text: &str) -> Result<(), String> {
     parse_flag(text).map(|flag| draft.attach = flag)
 }
@@ -151,6 +203,21 @@ pub(super) fn overflow(draft: &mut Draft, text: &str) -> Result<(), String> {
 
 pub(super) fn probe_after(draft: &mut Draft, text: &str) -> Result<(), String> {
     within_limits(text).map(|time| draft.probe_after = time)
+}
+
+// logspout opens a stream anew after that long; 0 is its word for never.
+pub(super) fn inactivity_timeout(draft: &mut Draft, text: &str) -> Result<(), String> {
+    let timeout = go_duration(text).ok_or("expected a duration such as 30s or 1m30s, or 0")?;
+    if !timeout.is_zero() {
+        draft.probe_after = timeout.clamp(MIN_TIME, MAX_TIME);
+    }
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a row of the table")]
+pub(super) fn debug(draft: &mut Draft, _any: &str) -> Result<(), String> {
+    draft.log_level = Some(Level::DEBUG);
+    Ok(())
 }
 
 pub(super) fn shipped_drivers(draft: &mut Draft, text: &str) -> Result<(), String> {
@@ -234,12 +301,31 @@ pub(super) fn http(draft: &mut Draft, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-// A secret, which is why no error repeats any of it.
 pub(super) fn metrics_token(draft: &mut Draft, text: &str) -> Result<(), String> {
+    token(text).map(|token| draft.metrics_token = Some(token))
+}
+
+pub(super) fn api_token(draft: &mut Draft, text: &str) -> Result<(), String> {
+    token(text).map(|token| draft.api_token = Some(token))
+}
+
+// A secret, which is why no error repeats any of it.
+fn token(text: &str) -> Result<String, String> {
     if text.len() > MAX_TOKEN_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("expected 1 to 4096 printable ASCII characters without blanks".into());
     }
-    draft.metrics_token = Some(text.to_owned());
+    Ok(text.to_owned())
+}
+
+pub(super) fn live_tails(draft: &mut Draft, text: &str) -> Result<(), String> {
+    parse_flag(text).map(|flag| draft.live_tails = flag)
+}
+
+pub(super) fn routes_path(draft: &mut Draft, text: &str) -> Result<(), String> {
+    if !Path::new(text).is_absolute() {
+        return Err("expected an absolute path such as /mnt/routes".into());
+    }
+    draft.routes_path = Some(text.into());
     Ok(())
 }
 
@@ -262,6 +348,13 @@ pub(super) fn no_color(draft: &mut Draft, _any: &str) -> Result<(), String> {
 }
 
 impl Draft {
+    /// Notes a variable of logspout's; what it means is asked when all are known.
+    #[expect(clippy::unnecessary_wraps, reason = "what a row of the table returns")]
+    pub(super) fn of_logspout(&mut self, name: &'static str, text: &str) -> Result<(), String> {
+        self.logspout.insert(name, text.to_owned());
+        Ok(())
+    }
+
     /// The value of a route option where a route does not have it; checked by the routes that
     /// take it.
     #[expect(clippy::unnecessary_wraps, reason = "what a row of the table returns")]

@@ -1,12 +1,13 @@
 //! Variables, their files and flags to one draft: which of them wins, what nobody knows.
 //! Never asks what a value means.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::arguments::Arguments;
 use super::draft::Draft;
 use super::env::Env;
-use super::table::{Apply, PREFIX, ROUTES, SETTINGS, Setting};
+use super::table::{Apply, HTTP, PREFIX, ROUTES, SETTINGS, Setting};
 use crate::options::{Problem, closest};
 
 /// Largest file that a `NAME_FILE` variable may name, in bytes: room for thousands of URIs.
@@ -25,7 +26,10 @@ pub(super) fn draft(env: &dyn Env, arguments: &Arguments) -> (Draft, Vec<Problem
     for setting in SETTINGS {
         let Some(apply) = setting.apply else { continue };
         match given(setting, env, arguments) {
-            Ok(Some(given)) => problems.extend(given.apply(setting, apply, &mut draft).err()),
+            Ok(Some(given)) => {
+                draft.http_is_given |= setting.name == HTTP;
+                problems.extend(given.apply(setting, apply, &mut draft).err());
+            }
             Ok(None) => {}
             Err(problem) => problems.push(problem),
         }
@@ -37,6 +41,26 @@ pub(super) fn draft(env: &dyn Env, arguments: &Arguments) -> (Draft, Vec<Problem
     (draft, problems)
 }
 
+/// What was given of the settings, to be shown.
+pub(super) fn stated(env: &dyn Env, arguments: &Arguments) -> BTreeMap<&'static str, Stated> {
+    let settings = SETTINGS.iter().filter(|setting| setting.apply.is_some());
+    settings
+        .filter_map(|setting| {
+            let given = given(setting, env, arguments).ok().flatten()?;
+            Some((setting.name, given.stated(setting)))
+        })
+        .collect()
+}
+
+/// A setting that was given, as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stated {
+    /// Its value; that of a secret is not told.
+    pub value: String,
+    /// Where it stands, such as `variable BACKLOG`.
+    pub place: String,
+}
+
 // A value and where it stood.
 struct Given {
     text: String,
@@ -45,6 +69,25 @@ struct Given {
 }
 
 impl Given {
+    fn stated(self, setting: &Setting) -> Stated {
+        let Self { text, place, from_file } = self;
+        let kind = match () {
+            () if from_file => "file",
+            () if place.starts_with('-') => "flag",
+            () => "variable",
+        };
+        let value = if ROUTES.contains(&setting.name) {
+            let uris: Vec<_> =
+                crate::route::split_list(&text).map(crate::route::redacted).collect();
+            uris.join(", ")
+        } else if from_file || setting.secret {
+            "(not shown)".to_owned()
+        } else {
+            text
+        };
+        Stated { value, place: format!("{kind} {place}") }
+    }
+
     fn apply(self, setting: &Setting, apply: Apply, draft: &mut Draft) -> Result<(), Problem> {
         let Err(why) = apply(draft, &self.text) else {
             return Ok(());

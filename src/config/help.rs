@@ -7,6 +7,7 @@ use crate::failover;
 use crate::options::OptionSpec;
 use crate::output::DRIVERS;
 use crate::route;
+use crate::select;
 
 const COLUMNS: usize = 100;
 
@@ -45,7 +46,7 @@ pub(super) fn text() -> String {
     for (name, help) in SWITCHES {
         page.0.push_str(&format_args!("  {name:<14}{help}\n").to_string());
     }
-    page.0.push_str("\nFlags of doctor:\n");
+    page.0.push_str("\nFlags of doctor, explain and migrate:\n");
     for (name, help) in DOCTOR_FLAGS {
         page.0.push_str(&format_args!("  {name:<14}{help}\n").to_string());
     }
@@ -71,7 +72,12 @@ pub(super) fn groups() -> Vec<(String, &'static [OptionSpec])> {
         ("Options of cloudwatch routes".to_owned(), route::STORE_OPTIONS),
         ("Options of every route but cloudwatch".to_owned(), route::LINK_OPTIONS),
         ("Options of several addresses, over TCP, TLS and RELP".to_owned(), failover::OPTIONS),
+        ("Options of every route: which containers it ships".to_owned(), select::OPTIONS),
         ("Options of the encoding".to_owned(), encode::OPTIONS),
+        (
+            "Options of names in the lines, for every route but cloudwatch".to_owned(),
+            encode::NAME_OPTIONS,
+        ),
     ];
     for driver in DRIVERS.iter().filter(|driver| !driver.options.is_empty()) {
         groups.push((format!("Options of {}", driver.schemes.join(", ")), driver.options));

@@ -4,6 +4,7 @@ use super::arguments::{COMMANDS, DOCTOR_FLAGS, SWITCHES};
 use super::help;
 use super::table::SETTINGS;
 use crate::output::DRIVERS;
+use crate::template::FUNCTIONS;
 
 const DESCRIPTION: &str = "\
 Follows every container of a Docker host and delivers its lines, complete and in order, over UDP, \
@@ -12,9 +13,12 @@ destination keeps a cursor in it; the cursor moves only when the destination has
 
 const EXIT: [(&str, &str); 5] = [
     ("0", "All was well; a run has ended in order."),
-    ("1", "It could not do what it was asked: not healthy, no Docker to look at."),
+    (
+        "1",
+        "It could not do what it was asked: not healthy, no Docker to look at, no such container.",
+    ),
     ("2", "The configuration can never work, or a check found a fault. All problems are named."),
-    ("3", "doctor: there are warnings."),
+    ("3", "doctor: there are warnings. explain: no route ships the container."),
     ("4", "doctor: there are problems."),
 ];
 
@@ -41,7 +45,7 @@ pub(super) fn page() -> String {
     for (name, help) in SWITCHES {
         page.entry(name, help);
     }
-    page.request("SS \"Flags of doctor\"");
+    page.request("SS \"Flags of doctor, explain and migrate\"");
     for (name, help) in DOCTOR_FLAGS {
         page.entry(name, help);
     }
@@ -66,6 +70,10 @@ pub(super) fn page() -> String {
     }
     page.section("SIGNALS");
     page.text(SIGNALS);
+    page.section("FUNCTIONS OF TEMPLATES");
+    for function in FUNCTIONS {
+        page.entry(function.name, function.help);
+    }
     page.section("EXIT STATUS");
     for (code, meaning) in EXIT {
         page.entry(code, meaning);

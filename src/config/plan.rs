@@ -16,7 +16,7 @@ const BATCH_BYTES: u64 = 128 << 10;
 const LEAST_LANE_BYTES: u64 = 1 << 20;
 /// Lanes get this part of what is left at most. The rest is for followers, some 10 KiB each, and
 /// for what the allocator adds.
-const LANE_PART: u64 = 4;
+const LANE_PART: u64 = 6;
 /// More would only hold in memory what the container's log holds already.
 const MOST_LANE_BYTES: u64 = 8 << 20;
 
@@ -27,6 +27,10 @@ pub struct Plan {
     pub limit: u64,
     /// What it costs with no destination at all, in bytes.
     pub fixed: u64,
+    /// What live tails may take, in bytes; 0 where they are off.
+    pub tails: u64,
+    /// What the lanes of a destination need at least, in bytes.
+    pub least_lanes: u64,
     /// One share per destination, in the order of the routes.
     pub destinations: Vec<Share>,
 }
@@ -47,6 +51,10 @@ pub struct Share {
 }
 
 impl Share {
+    fn without_lanes(name: String, window: usize) -> Self {
+        Self { name, lanes: 0, window: window as u64, replay: REPLAY_BYTES, batch: BATCH_BYTES }
+    }
+
     /// Everything together.
     pub fn total(&self) -> u64 {
         self.lanes + self.overhead()
@@ -65,18 +73,22 @@ impl Plan {
         longest_line: usize,
         destinations: impl IntoIterator<Item = (String, usize)>,
     ) -> Result<Self, Problem> {
+        Self::beside(0, limit, longest_line, destinations)
+    }
+
+    /// The same where live tails may take `tails` bytes.
+    pub fn beside(
+        tails: u64,
+        limit: u64,
+        longest_line: usize,
+        destinations: impl IntoIterator<Item = (String, usize)>,
+    ) -> Result<Self, Problem> {
         let mut shares: Vec<Share> = destinations
             .into_iter()
-            .map(|(name, window)| Share {
-                name,
-                lanes: 0,
-                window: window as u64,
-                replay: REPLAY_BYTES,
-                batch: BATCH_BYTES,
-            })
+            .map(|(name, window)| Share::without_lanes(name, window))
             .collect();
         let count = shares.len() as u64;
-        let overhead = shares.iter().map(Share::overhead).sum::<u64>();
+        let overhead = tails + shares.iter().map(Share::overhead).sum::<u64>();
         let least = LEAST_LANE_BYTES.max(longest_line as u64);
         let lanes = limit.saturating_sub(FIXED_BYTES + overhead) / count.max(1);
         if lanes < least {
@@ -96,14 +108,48 @@ impl Plan {
         for share in &mut shares {
             share.lanes = (lanes / LANE_PART).min(MOST_LANE_BYTES).max(least);
         }
-        Ok(Self { limit, fixed: FIXED_BYTES, destinations: shares })
+        Ok(Self { limit, fixed: FIXED_BYTES, tails, least_lanes: least, destinations: shares })
+    }
+
+    /// The share of one more destination, beside those of the plan and `others`. Refused if what is
+    /// to spare is too little for it.
+    pub fn one_more<'a>(
+        &self,
+        name: &str,
+        window: usize,
+        others: impl IntoIterator<Item = &'a Share>,
+    ) -> Result<Share, Problem> {
+        let mut share = Share::without_lanes(name.to_owned(), window);
+        let others = others.into_iter().map(Share::total).sum::<u64>();
+        let left = self.spare().saturating_sub(others);
+        let lanes = left.saturating_sub(share.overhead());
+        if lanes < self.least_lanes {
+            return Err(Problem::new(format!(
+                "DOWNSPOUT_MEMORY_LIMIT={}: too little for one more destination: it needs {} for its \
+                 window, replay and batch and {} for waiting lines, and {} are to spare; raise the \
+                 limit, delete a route, or use a smaller window=",
+                Bytes(self.limit),
+                Bytes(share.overhead()),
+                Bytes(self.least_lanes),
+                Bytes(left),
+            )));
+        }
+        share.lanes = (lanes / LANE_PART).min(MOST_LANE_BYTES).max(self.least_lanes);
+        Ok(share)
+    }
+
+    fn spare(&self) -> u64 {
+        let shared = self.destinations.iter().map(Share::total).sum::<u64>();
+        self.limit.saturating_sub(self.fixed + self.tails + shared)
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shared = self.destinations.iter().map(Share::total).sum::<u64>();
         write!(f, "{} = {} fixed", Bytes(self.limit), Bytes(self.fixed))?;
+        if self.tails > 0 {
+            write!(f, " + live tails {}", Bytes(self.tails))?;
+        }
         for share in &self.destinations {
             let Share { name, lanes, window, replay, batch } = share;
             write!(
@@ -116,7 +162,7 @@ impl fmt::Display for Plan {
                 Bytes(*batch),
             )?;
         }
-        write!(f, " + {} to spare", Bytes(self.limit.saturating_sub(self.fixed + shared)))
+        write!(f, " + {} to spare", Bytes(self.spare()))
     }
 }
 
@@ -153,11 +199,11 @@ mod tests {
     #[test]
     fn the_parts_leave_room_for_the_rest_and_the_lanes_are_alike() {
         for windows in [&[256 << 10][..], &[16 << 10, 1 << 20, 99_999]] {
-            let plan = plan(32 * MIB, 1 << 10, windows).unwrap();
+            let plan = plan(48 * MIB, 1 << 10, windows).unwrap();
             let shares = &plan.destinations;
             let rest = plan.limit - plan.fixed - shares.iter().map(Share::overhead).sum::<u64>();
             let lanes: u64 = shares.iter().map(|share| share.lanes).sum();
-            assert!(rest / 4 - lanes < shares.len() as u64, "{plan}");
+            assert!(rest / 6 - lanes < shares.len() as u64, "{plan}");
             assert!(shares.iter().all(|share| share.lanes == shares[0].lanes), "{plan}");
         }
     }
@@ -167,6 +213,33 @@ mod tests {
         let lanes = |limit, line| plan(limit, line, &[256 << 10]).unwrap().destinations[0].lanes;
         assert_eq!(lanes(64 * MIB, 1 << 20), MOST_LANE_BYTES);
         assert_eq!(lanes(64 * MIB, 16 << 20), 16 * MIB, "the longest line must fit");
+    }
+
+    #[test]
+    fn one_more_destination_gets_what_is_to_spare_until_there_is_too_little() {
+        let plan = plan(32 * MIB, 1 << 20, &[256 << 10]).unwrap();
+        let mut more = Vec::new();
+        let refusal = loop {
+            match plan.one_more("more", 256 << 10, &more) {
+                Ok(share) => more.push(share),
+                Err(problem) => break problem.to_string(),
+            }
+        };
+        let used: u64 = plan.destinations.iter().chain(&more).map(Share::total).sum();
+        let spare = plan.limit - plan.fixed - used;
+        let needed = plan.destinations[0].overhead() + MIB;
+        assert!(more.len() > 2 && spare < needed, "{} more leave {spare}", more.len());
+        assert!(refusal.contains("it needs 896 KiB") && refusal.contains("and 1 MiB"), "{refusal}");
+        assert!(refusal.ends_with("or use a smaller window="), "{refusal}");
+    }
+
+    #[test]
+    fn live_tails_are_part_of_the_plan() {
+        let with = Plan::beside(4 * MIB, 32 * MIB, 1 << 20, [("r".to_owned(), 256 << 10)]).unwrap();
+        let without = plan(28 * MIB, 1 << 20, &[256 << 10]).unwrap();
+        assert_eq!(with.destinations[0].lanes, without.destinations[0].lanes);
+        assert_eq!(with.spare(), without.spare());
+        assert!(with.to_string().starts_with("32 MiB = 12 MiB fixed + live tails 4 MiB + r "));
     }
 
     #[test]

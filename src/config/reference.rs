@@ -1,11 +1,10 @@
 //! The reference of all variables and route options in Markdown, made from the tables.
 
+use super::help::groups;
 use super::table::{SETTINGS, Setting};
-use crate::encode;
-use crate::failover;
 use crate::options::OptionSpec;
 use crate::output::{DRIVERS, Driver};
-use crate::route;
+use crate::template::FUNCTIONS;
 
 const HEAD: &str = "\
 # Reference
@@ -46,13 +45,15 @@ pub(super) fn text() -> String {
     for driver in DRIVERS {
         row(&mut text, &[schemes(driver), code(driver.example), escaped(driver.help)]);
     }
-    options(&mut text, "Options of every route", route::OPTIONS);
-    options(&mut text, "Options of cloudwatch routes", route::STORE_OPTIONS);
-    options(&mut text, "Options of every route but cloudwatch", route::LINK_OPTIONS);
-    options(&mut text, "Options of several addresses, over TCP, TLS and RELP", failover::OPTIONS);
-    options(&mut text, "Options of the encoding", encode::OPTIONS);
-    for driver in DRIVERS {
-        options(&mut text, &format!("Options of {}", schemes(driver)), driver.options);
+    for (heading, rows) in groups() {
+        options(&mut text, &heading, rows);
+    }
+    text.push_str("\n## Functions of templates\n\n");
+    let columns = ["Function", "Meaning"];
+    row(&mut text, &columns);
+    row(&mut text, &columns.map(|_| "---"));
+    for function in FUNCTIONS {
+        row(&mut text, &[code(function.name), escaped(function.help)]);
     }
     text
 }
@@ -99,6 +100,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route;
 
     #[test]
     fn the_page_in_the_tree_is_what_the_binary_prints() {

@@ -32,6 +32,9 @@ pub(crate) const TRUE_OR_FALSE: &str = "true|false";
 /// Unit of a setting that only asks whether there is a value; its flag stands alone.
 pub(crate) const ANY_VALUE: &str = "any value";
 
+/// Where to listen; if it is given, logspout's variables do not count.
+pub(crate) const HTTP: &str = "DOWNSPOUT_HTTP";
+
 /// The two variables that hold routes.
 pub(crate) const ROUTES: [&str; 2] = ["ROUTE_URIS", "DOWNSPOUT_ROUTES"];
 
@@ -80,6 +83,13 @@ macro_rules! cloudwatch {
     };
 }
 
+/// A variable of logspout's that is looked at together with its others.
+macro_rules! logspout {
+    ($name:literal, $unit:literal, $help:literal) => {
+        row($name, "", $unit, |draft, text| draft.of_logspout($name, text), $help)
+    };
+}
+
 /// All settings, in the order of the help.
 #[rustfmt::skip]
 pub(crate) const SETTINGS: &[Setting] = &[
@@ -101,11 +111,25 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Docker API version such as 1.41. Unset, it is negotiated."),
     row("DOWNSPOUT_HOSTNAME", "", "name", draft::hostname,
         "Host name in the lines shipped. Unset, it is the one that Docker reports."),
+    row("DOWNSPOUT_OPT_IN", "false", TRUE_OR_FALSE, draft::opt_in,
+        "Ship only containers that ask for it, by the label downspout.enable=true or by naming a route in \
+         downspout.routes. For routes without the option opt_in."),
+    row("DOWNSPOUT_LABELS", "all", "all|none|SETTING,SETTING…", draft::labels,
+        "What containers may choose by labels: enable, routes, tag, facility, severity_stdout, \
+         severity_stderr, multiline, rate, as downspout.tag and so on. Never where lines go."),
+    row("DOWNSPOUT_CONTAINER_VARIABLES", "", "NAME,NAME…", draft::container_variables,
+        "Variables of the containers' environments that templates may show. All others may be secrets, \
+         and are left out."),
+    row("DOWNSPOUT_TTY", "ship", "ship|skip", draft::tty,
+        "Containers with a terminal: shipped without the carriage returns at their lines' ends, or not."),
     row("DOWNSPOUT_BACKLOG", "false", TRUE_OR_FALSE, draft::backlog,
         "Ship what containers that already run at the start have printed before it. \
          Otherwise they are followed from then on."),
     row("BACKLOG", "", "true", draft::backlog_as_logspout,
         "The same under the name that logspout uses, where anything but true is false."),
+    row("INACTIVITY_TIMEOUT", "", "duration", draft::inactivity_timeout,
+        "logspout's name of DOWNSPOUT_PROBE_AFTER, such as 1m30s; 0 leaves that as it is. Nothing comes \
+         twice by it."),
     row("DOWNSPOUT_PROBE_AFTER", "45s", "duration", draft::probe_after,
         "A log stream that was silent for this long is checked for a stall, from 10ms to 1h."),
     row("DOWNSPOUT_ATTACH", "false", TRUE_OR_FALSE, draft::attach,
@@ -135,11 +159,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Time to deliver what was read after SIGTERM, from 10ms to 1h."),
     row("DOWNSPOUT_BACKOFF_MAX", "30s", "duration", draft::backoff_max,
         "Longest pause between two attempts to reach Docker or a destination, from 10ms to 1h."),
-    row("DOWNSPOUT_HTTP", "0.0.0.0:9514", "ADDRESS:PORT|off", draft::http,
+    row(HTTP, "0.0.0.0:9514", "ADDRESS:PORT|off", draft::http,
         "Where health checks and metrics are served. Port 0 takes a free one."),
     secret(row("DOWNSPOUT_METRICS_TOKEN", "", "text", draft::metrics_token,
         "What /metrics asks for as a bearer token; better from a file, with \
          DOWNSPOUT_METRICS_TOKEN_FILE. Unset, everybody may read it.")),
+    row("DOWNSPOUT_LIVE_TAILS", "false", TRUE_OR_FALSE, draft::live_tails,
+        "Whether /logs shows what containers print just now, and /routes the routes: to who has \
+         DOWNSPOUT_API_TOKEN, or to everybody where that is not set."),
+    secret(row("DOWNSPOUT_API_TOKEN", "", "text", draft::api_token,
+        "What /routes and /logs ask for as a bearer token; better from a file, with \
+         DOWNSPOUT_API_TOKEN_FILE. Unset, nobody can make or delete routes.")),
+    row("ROUTESPATH", "/mnt/routes", "path", draft::routes_path,
+        "Folder of the routes that were made over HTTP; where there is none, they end with the agent."),
+    row("DEBUG", "", ANY_VALUE, draft::debug,
+        "logspout's: shows the agent's log at the level debug, unless DOWNSPOUT_LOG_LEVEL is set."),
     row("DOWNSPOUT_LOG_LEVEL", "info", "error|warn|info|debug|trace", draft::log_level,
         "Level of the agent's own log on standard error."),
     cloudwatch!("region", "REGION", "region or auto", "The AWS region."),
@@ -165,6 +199,66 @@ pub(crate) const SETTINGS: &[Setting] = &[
     row("LOGSPOUT_STREAM", "", "template",
         |draft, text| draft.fall_back("LOGSPOUT_STREAM", "LOGSPOUT_STREAM", text),
         "The same as DOWNSPOUT_CLOUDWATCH_STREAM, under the name that logspout's modules use."),
+    logspout!("SYSLOG_FORMAT", "rfc5424|rfc3164",
+        "The layout of logspout's syslog. Where this or another SYSLOG_ variable is set, syslog routes \
+         without the option format send logspout's bytes."),
+    logspout!("SYSLOG_TCP_FRAMING", "traditional|octet-counted",
+        "How logspout's syslog is framed over TCP and TLS; by default a line feed ends a message."),
+    logspout!("SYSLOG_PRIORITY", "template", "Between < and > in logspout's syslog; by default {{.Priority}}."),
+    logspout!("SYSLOG_TIMESTAMP", "template",
+        "The time in logspout's syslog; by default {{.Timestamp}}: when the line was printed, RFC 3339 in \
+         whole seconds, in the zone of TZ."),
+    logspout!("SYSLOG_HOSTNAME", "template",
+        "The host in logspout's syslog; by default {{.Container.Config.Hostname}}. What is in \
+         /etc/host_hostname, if anything, counts instead."),
+    logspout!("SYSLOG_TAG", "template", "The tag in logspout's syslog; by default {{.ContainerName}}."),
+    logspout!("SYSLOG_PID", "template", "The process id in logspout's syslog; by default {{.Container.State.Pid}}."),
+    logspout!("SYSLOG_STRUCTURED_DATA", "template",
+        "Structured data in logspout's rfc5424, without the brackets."),
+    logspout!("SYSLOG_DATA", "template", "The text in logspout's syslog; by default {{.Data}}."),
+    logspout!("RAW_FORMAT", "template",
+        "The bytes of a line on routes to raw, udp, tcp and tls, with the line's end; by default {{.Data}} \
+         and a line feed."),
+    logspout!("MULTILINE_ENABLE_DEFAULT", "true|false",
+        "Whether multiline+ routes join the lines of containers that have no LOGSPOUT_MULTILINE; by \
+         default they do."),
+    logspout!("MULTILINE_PATTERN", "pattern", r"The pattern of multiline+ routes; by default ^\s."),
+    logspout!("MULTILINE_MATCH", "first|last|nonfirst|nonlast",
+        "What a line that matches it is in its record; by default nonfirst."),
+    logspout!("MULTILINE_FLUSH_AFTER", "milliseconds",
+        "A record of a multiline+ route is complete when no line of it came for so long; by default 500."),
+    logspout!("MULTILINE_SEPARATOR", "text", "What joins the lines of such a record; by default a line feed."),
+    row("LOGSPOUT_TLS_CA_CERTS", "", "path,path…",
+        |draft, text| draft.fall_back("tls_ca", "LOGSPOUT_TLS_CA_CERTS", text),
+        "PEM files of authorities that TLS routes without tls_ca trust, beside the system's."),
+    row("LOGSPOUT_TLS_DISABLE_SYSTEM_ROOTS", "", "true",
+        |draft, text| draft.fall_back("tls_system_roots", "LOGSPOUT_TLS_DISABLE_SYSTEM_ROOTS", text),
+        "true trusts only those of LOGSPOUT_TLS_CA_CERTS."),
+    row("LOGSPOUT_TLS_CLIENT_CERT", "", "path",
+        |draft, text| draft.fall_back("tls_cert", "LOGSPOUT_TLS_CLIENT_CERT", text),
+        "The client certificate of TLS routes without tls_cert."),
+    row("LOGSPOUT_TLS_CLIENT_KEY", "", "path",
+        |draft, text| draft.fall_back("tls_key", "LOGSPOUT_TLS_CLIENT_KEY", text),
+        "Its private key."),
+    logspout!("LOGSPOUT_TLS_HARDENING", "any value", "Changes nothing: only TLS 1.2 and 1.3 with forward secrecy are spoken."),
+    logspout!("EXCLUDE_LABELS", "LABEL[:VALUE];LABEL[:VALUE]…",
+        "Containers with any of these labels are not shipped; without a value, true is meant. The label \
+         logspout.exclude=true and the container's variable LOGSPOUT=ignore always mean that."),
+    logspout!("EXCLUDE_LABEL", "LABEL[:VALUE]", "The same, where EXCLUDE_LABELS is not set."),
+    logspout!("ALLOW_TTY", "true|false",
+        "true ships containers with a terminal with the carriage returns at their lines' ends, as logspout \
+         does; false does not ship them. Unset, DOWNSPOUT_TTY decides."),
+    logspout!("TAIL", "all or a number",
+        "How many of its last records are shipped of a log of which the backlog is, at the first start."),
+    logspout!("HTTP_BIND_ADDRESS", "IP address",
+        "Where pages are served unless DOWNSPOUT_HTTP says it, with PORT or HTTP_PORT; 0.0.0.0 where \
+         only a port is set."),
+    logspout!("PORT", "port", "The port that goes with HTTP_BIND_ADDRESS; 80 where only that is set."),
+    logspout!("HTTP_PORT", "port", "The same, where PORT is not set."),
+    logspout!("RETRY_COUNT", "number", "Changes nothing: destinations are tried for ever."),
+    logspout!("TZ", "zone",
+        "The zone of {{.Timestamp}} and {{.Time}} in templates, such as America/New_York, with the host's \
+         /usr/share/zoneinfo mounted; else that of /etc/localtime, else UTC."),
     row("NO_COLOR", "", ANY_VALUE, draft::no_color,
         "Print without colours, on a terminal too."),
     read_by_a_library("NOTIFY_SOCKET", "path",

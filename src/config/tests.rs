@@ -28,14 +28,6 @@ fn problems(pairs: &[(&str, &str)], arguments: &[&str]) -> Vec<String> {
     refused.iter().map(ToString::to_string).collect()
 }
 
-#[cfg(feature = "cloudwatch")]
-#[test]
-fn variables_of_containers_are_asked_for_only_where_they_may_name_a_stream() {
-    let asks = |uri: &str| docker_of(&[("DOWNSPOUT_ROUTES", uri)]).variables;
-    assert!(!asks("cloudwatch://eu-west-1?group=g"));
-    assert!(asks("stdout://,cloudwatch://eu-west-1?group=g&container_stream_prefix=p-"));
-}
-
 fn docker_of(pairs: &[(&str, &str)]) -> docker::Settings {
     match run(pairs, &[]).source {
         SourceChoice::Docker(settings) => settings,
@@ -64,7 +56,9 @@ fn without_any_setting_docker_goes_to_standard_output() {
         strategy: docker::Strategy::Auto,
         containers_dir: None,
         container_series: 0,
-        variables: false,
+        wanted: docker::engine::Wanted::default(),
+            tail: None,
+            keep_carriage_returns: false,
     }));
     assert_eq!(config.state_dir, Some("/var/lib/downspout".into()));
     assert_eq!(config.memory_limit, 64 << 20);
@@ -102,6 +96,10 @@ fn every_variable_reaches_its_field() {
     assert_eq!(run(&[("DOWNSPOUT_HTTP", "off")], &[]).http, None);
     let input = run(&[("DOWNSPOUT_SOURCE", "replay:-")], &[]).source;
     assert_eq!(input, SourceChoice::Replay(Input::Stdin, String::new()));
+}
+
+#[test]
+fn every_variable_of_docker_reaches_its_field() {
     assert_eq!(
         docker_of(&[
             ("DOCKER_HOST", "tcp://[::1]:2376"),
@@ -134,9 +132,39 @@ fn every_variable_reaches_its_field() {
             strategy: docker::Strategy::Auto,
             containers_dir: Some("/host/containers".into()),
             container_series: 25,
-            variables: false,
+            wanted: docker::engine::Wanted::default(),
+            tail: None,
+            keep_carriage_returns: false,
         }
     );
+}
+
+#[test]
+fn logspouts_names_stand_back_behind_our_own() {
+    let probe = |pairs: &[(&str, &str)]| docker_of(pairs).probe_after.as_secs();
+    assert_eq!(probe(&[("INACTIVITY_TIMEOUT", "1m30s")]), 90);
+    assert_eq!(probe(&[("INACTIVITY_TIMEOUT", "0")]), 45);
+    assert_eq!(probe(&[("INACTIVITY_TIMEOUT", "1m"), ("DOWNSPOUT_PROBE_AFTER", "7s")]), 7);
+    let level = |pairs: &[(&str, &str)]| run(pairs, &[]).log_level;
+    assert_eq!(level(&[("DEBUG", "1")]), Level::DEBUG);
+    assert_eq!(level(&[("DEBUG", "1"), ("DOWNSPOUT_LOG_LEVEL", "info")]), Level::INFO);
+    let problems =
+        problems(&[("INACTIVITY_TIMEOUT", "30"), ("TAIL", "x"), ("ALLOW_TTY", "?")], &[]);
+    for said in ["INACTIVITY_TIMEOUT=30: expected a duration", "TAIL=x:", "ALLOW_TTY=?:"] {
+        assert!(problems.iter().any(|problem| problem.starts_with(said)), "{said}: {problems:?}");
+    }
+}
+
+#[test]
+fn what_a_template_needs_is_asked_of_the_engine_and_no_variable_that_is_not_allowed() {
+    let raw = ("RAW_FORMAT", "{{.Container.Config.Hostname}} {{env \"APP\"}}");
+    let route = ("ROUTE_URIS", "raw://h:1");
+    let refused = problems(&[raw, route], &[]);
+    assert!(refused[0].contains("DOWNSPOUT_CONTAINER_VARIABLES=APP"), "{refused:?}");
+    let wanted = docker_of(&[raw, route, ("DOWNSPOUT_CONTAINER_VARIABLES", "APP,OTHER")]).wanted;
+    assert_eq!(wanted.variables, ["APP", "OTHER"].map(str::to_owned).into());
+    assert_eq!(wanted.fields, [vec!["Config".to_owned(), "Hostname".to_owned()]].into());
+    assert!(docker_of(&[("ROUTE_URIS", "syslog://h:1")]).wanted.fields.is_empty());
 }
 
 #[test]
@@ -150,8 +178,8 @@ fn the_backlog_is_asked_for_under_either_name() {
 #[test]
 fn docker_is_found_as_its_own_clients_find_it() {
     let only = |present: &'static str| default_endpoint(move |path| path == Path::new(present));
-    assert_eq!(only(SOCKET), "unix:///var/run/docker.sock");
-    assert_eq!(only(OLD_SOCKET), "unix:///tmp/docker.sock");
+    assert_eq!(only(endpoint::SOCKET), "unix:///var/run/docker.sock");
+    assert_eq!(only(endpoint::OLD_SOCKET), "unix:///tmp/docker.sock");
     assert_eq!(only("/neither"), "unix:///var/run/docker.sock");
     assert_eq!(default_endpoint(|_| true), "unix:///var/run/docker.sock");
 
@@ -352,7 +380,7 @@ fn no_error_shows_a_secret() {
         {
             let parsed = parse(&variables(&[(setting.name, value)]), &[]);
             // To a token, none of these is wrong but the one with a blank.
-            assert!(parsed.is_err() || setting.name == "DOWNSPOUT_METRICS_TOKEN");
+            assert!(parsed.is_err() || setting.name.ends_with("_TOKEN"));
             for problem in parsed.err().into_iter().flatten().map(|problem| problem.to_string()) {
                 // A bare word is no URI: as a route it is shown, there is nothing to tell it by.
                 let bare = !value.contains(':') && ROUTES.contains(&setting.name);

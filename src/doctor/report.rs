@@ -1,10 +1,9 @@
 //! What was found, as text for people and as JSON for tools. Never looks at anything itself.
 
-use std::fmt::Write;
-
 use serde_json::{Map, Value, json};
 
-use super::words::{clean, plural};
+use super::words::plural;
+use crate::terminal::{self, clean};
 
 /// Containers that the text names for one kind of finding; JSON has all.
 const MOST_NAMED: usize = 10;
@@ -131,15 +130,7 @@ impl Report {
             "notes": self.count(Severity::Note),
             "findings": self.findings.iter().map(Finding::json).collect::<Vec<_>>(),
         });
-        let mut text = String::new();
-        // Terminals obey these, and JSON lets them pass; there are none outside of strings.
-        for character in format!("{object:#}\n").chars() {
-            match u32::from(character) {
-                code @ 0x7F..=0x9F => write!(text, "\\u{code:04x}").unwrap_or_default(),
-                _ => text.push(character),
-            }
-        }
-        text
+        terminal::json(&object)
     }
 
     /// Text for people: what is alike stands together, with its cure below it.

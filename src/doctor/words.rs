@@ -1,23 +1,9 @@
 //! Numbers and names as people read them.
 
-use std::fmt::Write;
-
 const KIB: f64 = 1024.0;
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 60.0 * MINUTE;
 const DAY: f64 = 24.0 * HOUR;
-
-/// Text that a terminal prints and does not obey: no control characters, nothing invisible.
-pub(super) fn clean(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\'' | '"' | '\\' => clean.push(character),
-            other => write!(clean, "{}", other.escape_debug()).unwrap_or_default(),
-        }
-    }
-    clean
-}
 
 /// "1 container", "2 containers".
 pub(super) fn plural(count: usize, word: &str) -> String {
