@@ -16,7 +16,7 @@ export AGENT_BINARY
 # The soak removes what it starts; this is for one that was killed.
 clean_up() {
     local containers
-    containers="$(docker ps --all --quiet --filter label=downspout.test)"
+    containers="$(docker ps --all --quiet --filter label=downspout-test)"
     [ -z "$containers" ] || xargs docker rm --force --volumes <<<"$containers" >/dev/null
 }
 trap clean_up EXIT

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 step() { printf '\n== %s\n' "$*"; }
 
 # What the tests start carries this label; what they assemble has these tags.
-label=downspout.test
+label=downspout-test
 images=(downspout:test downspout/busybox:test)
 
 clean_up() {

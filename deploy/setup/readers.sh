@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what reads the manual page and the completions in the tests: groff and zsh.
+# Installs what reads the manual page and the completions in the tests, groff and zsh, and the time
+# zones that templates show times in.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/apt.sh"
@@ -7,4 +8,5 @@
 wanted=()
 command -v groff >/dev/null || wanted+=(groff-base)
 command -v zsh >/dev/null || wanted+=(zsh)
-[ "${#wanted[@]}" -eq 0 ] || install_packages "readers of the manual page and the completions" "${wanted[@]}"
+[ -e /usr/share/zoneinfo/America/New_York ] || wanted+=(tzdata)
+[ "${#wanted[@]}" -eq 0 ] || install_packages "readers of the manual page and the completions, and time zones" "${wanted[@]}"

@@ -120,7 +120,7 @@ impl Project {
     fn up(engine: &Engine, name: &str, variables: Vec<(&'static str, String)>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let more = directory.path().join("more.yaml");
-        let [label, value] = ["downspout.test", &engine.name("")];
+        let [label, value] = ["downspout-test", &engine.name("")];
         let labels = format!("labels: {{{label}: '{value}'}}");
         let yaml = format!(
             "services: {{downspout: {{{labels}, healthcheck: {{interval: 500ms}}}}}}\n\

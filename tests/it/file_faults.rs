@@ -251,10 +251,10 @@ fn a_log_that_is_removed_while_it_is_read_is_read_to_its_end() {
 fn a_last_line_that_is_completed_later_is_shipped_then_and_once() {
     let scene = Scene::new();
     scene.ship(1..=10);
-    let length = scene.numbered(11).len();
-    for (at, number) in [1, 7, 8, 30, length - 1].into_iter().zip(11..) {
+    for (at, number) in [1, 7, 8, 30, usize::MAX].into_iter().zip(11..) {
         let line = scene.numbered(number);
-        let (start, end) = line.split_at(at);
+        // A stamp that ends with zeros is shorter.
+        let (start, end) = line.split_at(at.min(line.len() - 1));
         scene.container.files().write(start);
         // The start has been looked at by then: changes are told in their order.
         let marker = scene.engine.container(&format!("marker-{number}"));

@@ -15,10 +15,12 @@ use crate::support::{SOON, check, until};
 /// The name that only the test's own DNS server knows.
 const NAME: &str = "logs.test";
 
-/// Limit of the binary in bytes: its size of 10.7 MiB in November 2026 and the rest of that half.
-/// Of these the AWS SDK takes 3.9; without the feature `cloudwatch` they are not there. It is on
-/// every host and in its page cache; who needs more raises this, and says for what.
-const MAX_BINARY_BYTES: u64 = 22 * 512 * 1024;
+/// Limit of the binary in bytes: its size of 11.7 MiB in December 2026 and the rest of that half. Of
+/// these the AWS SDK takes the largest part, templates with their zones, multiline presets, selection,
+/// live tails, routes over HTTP, `explain` and `migrate` took 1.6 before the libraries that no line
+/// passes were built for size. It is on every host and in its page cache; who needs more raises this,
+/// and says for what.
+const MAX_BINARY_BYTES: u64 = 24 * 512 * 1024;
 
 /// Limit of what is in the image beside the binary, in bytes: the CA bundle has 0.2 MiB, and each
 /// distribution has its own.

@@ -194,3 +194,60 @@ fn an_orderly_end_gives_out_what_was_read_of_standard_input() {
     let out = ["BEGIN 1", "BEGIN 2\n at 2"].map(str::to_owned);
     assert_records(&receiver, "web", &out, &["BEGIN e", "BEGIN f"].map(str::to_owned));
 }
+
+#[test]
+fn each_way_to_match_groups_lines_as_logspouts_adapter_does() {
+    // What logspout's own test of its adapter feeds, in other words: a pattern, which lines of a
+    // record match it, what is printed, and the records. All but the last come at once.
+    let cases: [(&str, &str, &[&str]); 5] = [
+        (r"^\s", "nonfirst", &["order\n 17\n\tof 2", "next", "last\n one"]),
+        (":$", "first", &["in front", "order:\n17\n", "next:", "last:\none"]),
+        (r"\$$", "nonlast", &["SELECT $\n 1 $\n;", "alone", "last $\none", "open $"]),
+        ("!$", "last", &["order\n17!", "!", "next\n\none!", "open"]),
+        (
+            r"^(DETAIL:|STATEMENT:|Traceback|\s)",
+            "nonlast",
+            &[
+                "DETAIL: key 17\nSTATEMENT: INSERT\nERROR",
+                "Traceback\n in main\nValueError",
+                "DETAIL: open",
+            ],
+        ),
+    ];
+    for (pattern, matching, records) in cases {
+        let receiver = TcpReceiver::start();
+        let route = route(&receiver, NEVER);
+        let route = route.replace("=^BEGIN", &format!("={pattern}&multiline_match={matching}"));
+        let mut agent = Launch::fed().arg(route).ready();
+        let lines = records.iter().flat_map(|record| record.split('\n'));
+        agent.feed(&lines.map(|line| format!("web stdout {line}\n")).collect::<String>());
+        let records: Vec<_> = records.iter().map(|record| (*record).to_owned()).collect();
+        assert_records(&receiver, "web", &records[..records.len() - 1], &[]);
+        agent.end_of_input();
+        assert_eq!(agent.finish(SOON).code, Some(0));
+        assert_records(&receiver, "web", &records, &[]);
+    }
+}
+
+#[test]
+fn a_preset_joins_a_trace_and_keeps_no_other_line_waiting() {
+    let receiver = TcpReceiver::start();
+    let route = route(&receiver, NEVER).replace("multiline_pattern=^BEGIN", "multiline=auto");
+    let mut agent = Launch::fed().arg(format!("{route}&multiline_separator=%20/%20")).ready();
+    agent.feed("web stdout ready\n");
+    assert_records(&receiver, "web", &["ready".to_owned()], &[]);
+    agent.feed(
+        "web stdout ERROR no order\nweb stderr panic: 17\nweb stdout a.b.NoOrderException: 17\n\
+         web stderr goroutine 1 [running]:\nweb stdout \tat a.b.C.d(C.java:1)\n\
+         web stderr main.main()\nweb stderr \t/app/main.go:12 +0x1d\nweb stderr exit status 2\n\
+         web stdout INFO ready\n",
+    );
+    let out = [
+        "ready",
+        "ERROR no order / a.b.NoOrderException: 17 / \tat a.b.C.d(C.java:1)",
+        "INFO ready",
+    ];
+    let err = "panic: 17 / goroutine 1 [running]: / main.main() / \t/app/main.go:12 +0x1d / exit status 2";
+    assert_records(&receiver, "web", &out.map(str::to_owned), &[err.to_owned()]);
+    assert_eq!(agent.terminate().code, Some(0));
+}

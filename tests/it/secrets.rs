@@ -6,11 +6,12 @@ use crate::support::certificates::Authority;
 use crate::support::{SOON, check, until};
 
 /// What no output may hold: a different word for each place, so that a failure tells which.
-const PLANTED: [(&str, &str); 8] = [
+const PLANTED: [(&str, &str); 9] = [
     ("user of a route", "plantedUser"),
     ("password of a route", "plantedPassword"),
     ("option of a route", "plantedOption"),
     ("token", "plantedToken"),
+    ("token of the API", "plantedApi"),
     ("access key", "PLANTEDACCESSKEY"),
     ("secret key", "plantedSecretKey"),
     ("session token", "plantedSession"),
@@ -28,6 +29,8 @@ fn planted(launch: Launch) -> Launch {
     launch
         .env("DOWNSPOUT_LOG_LEVEL", "trace")
         .env("DOWNSPOUT_METRICS_TOKEN", "plantedToken")
+        .env("DOWNSPOUT_LIVE_TAILS", "true")
+        .env("DOWNSPOUT_API_TOKEN", "plantedApi")
         .env("AWS_ACCESS_KEY_ID", "PLANTEDACCESSKEY")
         .env("AWS_SECRET_ACCESS_KEY", "plantedSecretKey")
         .env("AWS_SESSION_TOKEN", "plantedSession")
@@ -51,7 +54,9 @@ fn planted_secrets_are_shown_nowhere() {
         .start();
     agent.logged("an attempt", |line| line.contains("destination is down"));
     let pages = |agent: &Agent| {
-        ["/metrics", "/readyz", "/livez", "/nothing"].map(|path| agent.page(path).1).concat()
+        ["/metrics", "/readyz", "/livez", "/health", "/logs", "/routes", "/nothing"]
+            .map(|path| agent.page(path).1)
+            .concat()
     };
     until("both have failed", SOON, || {
         let log = agent.log();

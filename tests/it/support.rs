@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod aws_identity;
 pub mod blackhole;
+pub mod byte_receiver;
 pub mod certificates;
 pub mod cloudwatch;
 pub mod engine;
@@ -23,6 +24,7 @@ pub mod relp_server;
 pub mod site;
 pub mod syslogd;
 pub mod tls_server;
+pub mod web;
 
 use std::time::{Duration, Instant};
 

@@ -45,6 +45,19 @@ impl Launch {
         Self::of(env!("CARGO_BIN_EXE_downspout"))
     }
 
+    /// The same with logspout's variables, as its users have them in their files.
+    pub fn as_logspout() -> Self {
+        let variables = [
+            ("SYSLOG_FORMAT", "rfc5424"),
+            ("SYSLOG_TCP_FRAMING", "traditional"),
+            ("SYSLOG_HOSTNAME", "{{.Container.Config.Hostname}}"),
+            ("SYSLOG_TAG", "{{.ContainerName}}"),
+            ("RETRY_COUNT", "0"),
+            ("INACTIVITY_TIMEOUT", "1m"),
+        ];
+        variables.iter().fold(Self::new(), |launch, (name, value)| launch.env(name, value))
+    }
+
     /// The agent as it is released if `AGENT_BINARY` says where that is, as `make test` does: for
     /// tests of what it costs.
     pub fn optimised() -> Self {
@@ -102,12 +115,21 @@ impl Launch {
     /// An agent that sees `hosts` in the place of `/etc/hosts`, and what becomes of that file; it
     /// ships what `Agent::feed` gives it.
     pub fn fed_with_hosts(hosts: &Path) -> Self {
+        Self::fed_with(hosts, "/etc/hosts")
+    }
+
+    /// An agent that sees this folder in the place of `/etc`; it ships what `Agent::feed` gives it.
+    pub fn fed_with_etc(folder: &Path) -> Self {
+        Self::fed_with(folder, "/etc")
+    }
+
+    fn fed_with(own: &Path, place: &str) -> Self {
         // Only its own mounts change; who is not root becomes so in a user namespace.
         let rootless = std::fs::metadata("/proc/self").unwrap().uid() != 0;
         let mut command = Command::new("unshare");
         command.args(if rootless { &["--map-root-user", "--mount"][..] } else { &["--mount"] });
-        command.args(["sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]);
-        command.arg(hosts).arg(env!("CARGO_BIN_EXE_downspout"));
+        command.args(["sh", "-c", "mount --bind \"$0\" \"$1\" && shift && exec \"$@\""]);
+        command.arg(own).arg(place).arg(env!("CARGO_BIN_EXE_downspout"));
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path).stdin(Stdio::piped());
         Self { command }

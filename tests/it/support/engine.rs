@@ -58,7 +58,7 @@ impl Engine {
 
     /// What marks the test's containers, so that they go when the test ends.
     pub fn label(&self) -> String {
-        format!("downspout.test={}", self.prefix)
+        format!("downspout-test={}", self.prefix)
     }
 
     /// A container that is yet to be started.

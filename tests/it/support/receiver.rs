@@ -664,6 +664,15 @@ impl PlainReceiver {
     pub fn udp() -> (Self, SocketAddr) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
+        (Self::of_datagrams(socket), address)
+    }
+
+    /// On this UDP port, where nobody listened.
+    pub fn udp_at(address: SocketAddr) -> Self {
+        Self::of_datagrams(UdpSocket::bind(address).unwrap())
+    }
+
+    fn of_datagrams(socket: UdpSocket) -> Self {
         // The largest that is allowed; a burst must not be lost here.
         socket2::SockRef::from(&socket).set_recv_buffer_size(8 << 20).unwrap();
         socket.set_read_timeout(Some(TICK)).unwrap();
@@ -673,7 +682,7 @@ impl PlainReceiver {
                 inbox.take(buffer[..count].to_vec(), 0);
             }
         };
-        (Self::run(receive), address)
+        Self::run(receive)
     }
 
     /// On a unix datagram socket.

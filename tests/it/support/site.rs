@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::agent::{Agent, Launch, Strategy};
 use super::engine::Engine;
 use super::numbers::{Expected, Stream, printing};
-use super::receiver::TcpReceiver;
+use super::receiver::{Framing, TcpReceiver};
 use super::{SOON, until};
 
 /// Drops its parts in this order, so that the agent never sees its receiver go.
@@ -52,6 +52,20 @@ impl Site {
         let receiver = TcpReceiver::start();
         let agent = settings(Launch::new()).arg(receiver.route()).ready();
         Self { agent, receiver, engine, strategy: None }
+    }
+
+    /// An agent that was started with routes of its own to the receiver.
+    pub fn of(agent: Agent, receiver: TcpReceiver, engine: Engine) -> Self {
+        Self { agent, receiver, engine, strategy: None }
+    }
+
+    /// An agent with logspout's variables and defaults, for containers of this engine: whoever
+    /// changed only the image.
+    #[track_caller]
+    pub fn as_logspout(engine: Engine, settings: impl FnOnce(Launch) -> Launch) -> Self {
+        let receiver = TcpReceiver::scripted(Framing::Lf, []);
+        let agent = settings(Launch::as_logspout()).env("ROUTE_URIS", receiver.route()).ready();
+        Self::of(agent, receiver, engine)
     }
 
     /// Every expected line arrives once and in order, and no other; the agent ends well.
