@@ -7,7 +7,7 @@ use std::sync::Arc;
 use downspout::encode::{Cache, Encoder, Surroundings, Terminal, plan};
 use downspout::options::Options;
 use downspout::output::Carriage;
-use downspout::record::{ChunkBuilder, Container, Mark, Place, Stream, Timestamp};
+use downspout::record::{ChunkBuilder, Container, Mark, Place, Span, Stream, Timestamp};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -108,7 +108,11 @@ fuzz_target!(|input: Input<'_>| {
     for (stderr, nanos, text) in &texts {
         let stream = if *stderr { Stream::Stderr } else { Stream::Stdout };
         let time = Timestamp::from_nanos(*nanos);
-        builder.push(b"", text, Place { time, stream, mark: Mark { time, pieces: 1 } });
+        builder.push(
+            b"",
+            text,
+            Place { time, stream, mark: Mark { time, pieces: 1 }, span: Span::default() },
+        );
     }
     let chunk = builder.take(&container).unwrap();
     let (mut wire, mut ends) = (Vec::new(), Vec::new());

@@ -72,6 +72,7 @@ fn rules(input: &Input<'_>) -> Rules {
         shipped_drivers: if bit(2) { ShippedDrivers::Follow } else { ShippedDrivers::Skip },
         shipping: &["awslogs", "syslog"],
         allowed: input.allowed.and_then(|text| Allowed::parse(text).ok()).unwrap_or_default(),
+        routes: Vec::new(),
     }
 }
 
