@@ -35,7 +35,7 @@ pub use fault::Fault;
 pub use functions::{FUNCTIONS, Function};
 pub use layout::{Layout, format_time};
 pub use render::MOST_STEPS;
-pub use subject::{NAMES, Needs, Subject, Surroundings};
+pub use subject::{NAMES, Needs, Subject, Surroundings, WHOLE_SECONDS};
 pub use tree::Tree;
 pub use value::{Root, Value};
 pub use zone::Zone;

@@ -1,12 +1,10 @@
 //! What stands before the text of a container's lines: put together once, after which a line
 //! changes no more than the fraction of its stamp. Never asks what time it is now.
 
-use std::sync::LazyLock;
-
 use super::decimal::{eight_digits, ten_digits};
 use super::framing::escape_in_place;
 use crate::record::{Civil, Timestamp};
-use crate::template::{Layout, Zone};
+use crate::template::{WHOLE_SECONDS, Zone};
 
 /// Room before a header for an octet count: 10 digits, as many as 4 GiB take, and a space.
 pub(super) const COUNT_ROOM: usize = 11;
@@ -15,9 +13,6 @@ pub(super) const COUNT_ROOM: usize = 11;
 pub(super) const SEQUENCE_MAX: u64 = 2_147_483_647;
 
 const NANOS: u32 = 1_000_000_000;
-
-/// RFC 3339 in whole seconds.
-static WHOLE_SECONDS: LazyLock<Layout> = LazyLock::new(|| Layout::new("2006-01-02T15:04:05Z07:00"));
 
 /// `2026-11-22T22:40:06.`: where the fraction begins.
 const SECOND_BYTES: usize = 20;

@@ -52,6 +52,10 @@ pub struct Needs {
     pub variables: Vec<String>,
 }
 
+/// RFC 3339 in whole seconds, as logspout writes times.
+pub static WHOLE_SECONDS: LazyLock<Layout> =
+    LazyLock::new(|| Layout::new("2006-01-02T15:04:05Z07:00"));
+
 /// What depends on the line.
 const OF_LINE: [&str; 4] = ["Data", "Time", "Timestamp", "Date"];
 /// What depends on the stream, too.
@@ -114,9 +118,7 @@ impl<'a> Subject<'a> {
 
     /// Appends the line's time, RFC 3339 in whole seconds.
     pub fn push_timestamp(&self, out: &mut Vec<u8>) {
-        static SECONDS: LazyLock<Layout> =
-            LazyLock::new(|| Layout::new("2006-01-02T15:04:05Z07:00"));
-        SECONDS.format(self.time, self.zone, out);
+        WHOLE_SECONDS.format(self.time, self.zone, out);
     }
 
     fn inspection(&self) -> &serde_json::Value {

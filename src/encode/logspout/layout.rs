@@ -1,6 +1,7 @@
 //! The parts of logspout's messages in their order, and how they become a header that is the same
 //! for all lines of a container, and a rest that is not.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +9,7 @@ use super::Logspout;
 use super::field::Field;
 use crate::encode::framing::{Body, Record};
 use crate::encode::{Format, Header, Prepared, Priorities, StampForm};
-use crate::record::{Container, Stream};
+use crate::record::Container;
 use crate::select::{Allowed, Settings};
 use crate::template::{Needs, Subject, Zone};
 
@@ -213,7 +214,7 @@ impl Format for Layout {
             zone: &self.zone,
             ..Subject::of(container)
         };
-        let (mut patched, tag) = (false, settings.tag.as_deref());
+        let (patched, tag) = (Cell::new(false), settings.tag.as_deref());
         let (before, rest) = self.parts.split_at_checked(self.rest_from).unwrap_or_default();
         let mut prepared = Prepared::new(|stream| {
             let (mut header, subject) = (Header::default(), subject(stream));
@@ -223,16 +224,14 @@ impl Format for Layout {
                     continue;
                 }
                 let mut text = Vec::new();
-                part.render(&subject, tag, &mut text);
+                if !part.render(&subject, tag, &mut text) {
+                    patched.set(true);
+                }
                 header.push(text);
             }
             header
         });
-        let mut probe = Vec::new();
-        for part in before {
-            patched |= !part.render(&subject(Stream::Stdout), tag, &mut probe);
-        }
-        prepared.patched = patched;
+        prepared.patched = patched.get();
         if !matches!(rest, [] | [Part::Field(_, usize::MAX)] if rest.iter().all(is_text)) {
             prepared.body = Some(Arc::new(Rest {
                 parts: self.parts.clone(),
