@@ -57,6 +57,8 @@ pub mod template;
 
 /// HTTP for health checks and scrapes.
 pub mod admin;
+/// What the C library does with memory that was given back.
+pub mod allocator;
 /// Delays between attempts.
 pub mod backoff;
 /// Strings as JSON wants them.

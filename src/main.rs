@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use downspout::admin;
+use downspout::allocator;
 use downspout::app;
 use downspout::checkpoint;
 use downspout::config::{self, Command, Config};
@@ -78,6 +79,7 @@ fn run(config: Config) -> ExitCode {
 /// At most two workers: one slow handshake stalls nobody, and an agent lives beside a workload.
 /// Blocking threads only resolve names and write the checkpoint.
 fn on_runtime<T>(future: impl Future<Output = T>) -> Result<T, Problem> {
+    allocator::keep_little();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(4)

@@ -3,7 +3,7 @@
 
 /// Names to addresses to connected TCP sockets.
 pub mod dial;
-/// What only the kernel knows of a socket. The one place with unsafe code.
+/// What only the kernel knows of a socket. Its code is unsafe, as no crate wraps these calls.
 pub mod kernel;
 /// A byte stream to a peer that says how far the peer has it.
 pub mod link;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::options::Problem;
 
-/// Code, runtime, TLS roots, control plane and metrics: an agent that drains one log has 9 MiB
-/// resident, lanes included; the rest is for what the allocator adds and for lines being joined.
+/// Code (8 MiB of the program are touched sooner or later), runtime, TLS roots, control plane and
+/// metrics: an agent that drains one log has 12 MiB resident, lanes included.
 const FIXED_BYTES: u64 = 12 << 20;
 /// For what a peer's process may not have read: the frames that are kept of it
 /// (`deliver::REPLAY_FRAME_BYTES`), and the places in the logs from which more is read again.

@@ -108,6 +108,8 @@ fn a_thousand_idle_containers(strategy: Strategy) {
     fleet.receiver.inbox.wait_complete(&fleet.expected(), SOON).assert_complete();
     fleet.agent.assert_balance(&fleet.receiver.route());
     fleet.assert_resident(64 * MIB);
+    let reserved = fleet.agent.reserved_bytes();
+    assert!(reserved < 32 * MIB, "threads have arenas of their own: {reserved} bytes reserved");
 }
 
 #[test]

@@ -450,6 +450,18 @@ impl Agent {
         kib * 1024
     }
 
+    /// Address space that it reserved and cannot touch: 64 MiB less what is used for each arena of
+    /// glibc's but the first, and some KiB for each stack.
+    pub fn reserved_bytes(&self) -> u64 {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.child.id())).unwrap();
+        let reserved = maps.lines().filter(|line| line.split(' ').nth(1) == Some("---p"));
+        let bytes = |line: &str| {
+            let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+            u64::from_str_radix(to, 16).unwrap() - u64::from_str_radix(from, 16).unwrap()
+        };
+        reserved.map(bytes).sum()
+    }
+
     /// Its CPU time so far.
     pub fn cpu_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
