@@ -49,7 +49,12 @@ pub(super) struct Scope<'a> {
     pub(super) data: &'a dyn Data,
     /// Bytes that may still be made on the way, beside the output.
     spare: Cell<usize>,
+    /// Bytes that may still be looked through.
+    unread: Cell<usize>,
 }
+
+/// Most bytes that one rendering looks through: one of the longest lines some dozen times.
+const MOST_READ_BYTES: usize = 64 << 20;
 
 const ANY: usize = usize::MAX;
 
@@ -125,6 +130,9 @@ pub const FUNCTIONS: &[Function] = &[
     row("toUpper", (1, 1), text::upper, "toUpper TEXT: the same as upper."),
     row("lower", (1, 1), text::lower, "lower TEXT: in lower case."),
     row("toLower", (1, 1), text::lower, "toLower TEXT: the same as lower."),
+    row("title", (1, 1), text::title, "title TEXT: each word with a capital, as in Docker."),
+    row("pad", (3, 3), text::pad, "pad TEXT N M: N spaces before it and M behind, as in Docker."),
+    row("truncate", (2, 2), text::truncate, "truncate TEXT N: the first N bytes, as in Docker."),
     row(
         "trim",
         (1, 2),
@@ -165,13 +173,21 @@ impl Function {
 impl<'a> Scope<'a> {
     /// `spare`: bytes that may be made on the way.
     pub(super) fn new(data: &'a dyn Data, spare: usize) -> Self {
-        Self { data, spare: Cell::new(spare) }
+        Self { data, spare: Cell::new(spare), unread: Cell::new(MOST_READ_BYTES) }
     }
 
     /// Takes note of bytes that were made.
     pub(super) fn charge(&self, bytes: usize) -> Result<(), String> {
         let left = self.spare.get().checked_sub(bytes).ok_or_else(too_much)?;
         self.spare.set(left);
+        Ok(())
+    }
+
+    /// Takes note of bytes that are looked through, and of which nothing is made.
+    pub(super) fn read(&self, bytes: usize) -> Result<(), String> {
+        let left = self.unread.get().checked_sub(bytes);
+        let left = left.ok_or("the template looks through too much")?;
+        self.unread.set(left);
         Ok(())
     }
 

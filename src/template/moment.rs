@@ -10,6 +10,8 @@ use crate::record::Timestamp;
 
 /// Enough for what most layouts give.
 const USUAL_BYTES: usize = 48;
+/// Most bytes of a layout that is no literal: it is read for each line, and may come from a label.
+const MOST_LAYOUT_BYTES: usize = 1024;
 /// How Go prints a time.
 const DEFAULT: &str = "2006-01-02 15:04:05.999999999 -0700 MST";
 
@@ -67,7 +69,10 @@ fn format<'a>(at: Timestamp, zone: &Zone, call: &Call<'_, 'a>) -> Result<Value<'
     match (call.layout, call.arguments) {
         (Some(layout), [_]) => layout.format(at, zone, &mut text),
         (None, [Value::Text(layout)]) => {
-            // A layout that is no literal may come from a label, and every byte of it counts.
+            if layout.len() > MOST_LAYOUT_BYTES {
+                let bytes = layout.len();
+                return Err(format!("the layout has {bytes} bytes, {MOST_LAYOUT_BYTES} at most"));
+            }
             Layout::new(&String::from_utf8_lossy(layout)).format(at, zone, &mut text);
         }
         (_, [other]) => {

@@ -177,5 +177,8 @@ fn argument(out: &mut Out<'_>, value: &Value<'_>, spec: Spec) -> Written {
     if spec.verb == 'T' {
         return verb::text(out, value.type_name().as_bytes(), Spec { verb: 's', ..spec });
     }
-    print::walk(out, value, spec.plus || spec.sharp, &mut |out, leaf| verb::write(out, leaf, spec))
+    let names = spec.plus || spec.sharp;
+    // `%+v` asks for names, not for signs.
+    let spec = Spec { plus: spec.plus && spec.verb != 'v', ..spec };
+    print::walk(out, value, names, &mut |out, leaf| verb::write(out, leaf, spec))
 }

@@ -117,6 +117,11 @@ impl<'a> Rendering<'a, '_> {
     fn range(&mut self, branch: &'a Branch, dot: &Value<'a>) -> Outcome<Flow> {
         let Some((pipe, body)) = branch.arms.first() else { return Ok(Flow::On) };
         let value = self.pipe(pipe, dot)?;
+        if value.kind() == Kind::Map {
+            let entries = value.len().unwrap_or_default();
+            let bytes = entries.saturating_mul(size_of::<(&str, Value<'_>)>());
+            self.scope.read(bytes).map_err(|what| trouble(pipe.span, what))?;
+        }
         let rounds = rounds(&value).map_err(|what| trouble(pipe.span, what))?;
         let mut is_empty = true;
         for (key, item) in rounds {

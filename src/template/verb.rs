@@ -33,16 +33,24 @@ pub(super) fn write(out: &mut Out<'_>, value: &Value<'_>, spec: Spec) -> Written
         (Value::Time(at, zone), 'v' | 's' | 'q' | 'x' | 'X') => {
             text(out, &moment::text(*at, zone), spec)
         }
-        _ => bad(out, value, spec.verb),
+        (Value::List(_) | Value::Labels(_) | Value::Json(_) | Value::Root(_), _) => Ok(()),
+        _ => bad(out, value, spec),
     }
 }
 
-// `%!d(string=hi)`.
-fn bad(out: &mut Out<'_>, value: &Value<'_>, verb: char) -> Written {
+// `%!d(string=hi)`, with the flags that were meant for the verb.
+fn bad(out: &mut Out<'_>, value: &Value<'_>, spec: Spec) -> Written {
     out.push(b"%!")?;
-    out.push_char(verb)?;
+    out.push_char(spec.verb)?;
     out.push(b"(")?;
-    typed(out, value)?;
+    match value {
+        Value::Nil | Value::NoValue => out.push(b"<nil>")?,
+        _ => {
+            out.push(value.type_name().as_bytes())?;
+            out.push(b"=")?;
+            write(out, value, Spec { verb: 'v', sharp: false, ..spec })?;
+        }
+    }
     out.push(b")")
 }
 
@@ -68,7 +76,7 @@ fn integer(out: &mut Out<'_>, value: &Value<'_>, int: i64, verb: char, spec: Spe
         'c' => return padded(out, character(int).to_string().as_bytes(), spec),
         'q' => return padded(out, quote::character(character(int), spec.plus).as_bytes(), spec),
         'U' => return padded(out, unicode(int, spec).as_bytes(), spec),
-        _ => return bad(out, value, verb),
+        _ => return bad(out, value, spec),
     };
     let prefix = if spec.sharp || verb == 'O' { prefix } else { "" };
     let digits = if spec.precision == Some(0) && int == 0 { "" } else { &digits };
@@ -112,7 +120,7 @@ fn decimal(out: &mut Out<'_>, value: &Value<'_>, number: f64, verb: char, spec: 
         'e' => float::exponent(size, precision.or(Some(6)), false),
         'E' => float::exponent(size, precision.or(Some(6)), true),
         'f' | 'F' => float::fixed(size, precision.or(Some(6))),
-        _ => return bad(out, value, verb),
+        _ => return bad(out, value, spec),
     };
     let is_finite = number.is_finite();
     let text = text.trim_start_matches('+');

@@ -69,7 +69,13 @@ fn escaped<'a>(
     if let [Value::Text(text)] = values {
         return scope.written(|out| escape(out, text));
     }
-    let plain = scope.written(|out| sprint(out, values))?;
+    // Go's printableValue.
+    let shown = |value: &Value<'a>| match value {
+        Value::NoValue => "<no value>".into(),
+        _ => value.clone(),
+    };
+    let values: Vec<_> = values.iter().map(shown).collect();
+    let plain = scope.written(|out| sprint(out, &values))?;
     let Value::Text(plain) = plain else { return Ok(plain) };
     scope.written(|out| escape(out, &plain))
 }

@@ -6,7 +6,7 @@ use memchr::memmem;
 use super::{Scope, int_of, text_of};
 use crate::template::out::{Out, Written};
 use crate::template::print;
-use crate::template::value::Value;
+use crate::template::value::{Kind, Value};
 
 /// Parts that a text is split into at most.
 const MOST_PARTS: usize = 10_000;
@@ -14,7 +14,7 @@ const MOST_PARTS: usize = 10_000;
 pub(super) fn join<'a>(scope: &Scope<'a>, values: &[Value<'a>]) -> Result<Value<'a>, String> {
     let separator = text_of(values, 1)?;
     let list = values.first().unwrap_or(&Value::NoValue);
-    if list.truth() && list.item(0).is_none() {
+    if !matches!(list.kind(), Kind::List | Kind::Nil) {
         return Err(format!("wrong type for value; expected a list; got {}", list.type_name()));
     }
     scope.written(|out| {
@@ -95,20 +95,76 @@ pub(super) fn replace<'a>(scope: &Scope<'a>, values: &[Value<'a>]) -> Result<Val
 
 pub(super) fn upper<'a>(scope: &Scope<'a>, values: &[Value<'a>]) -> Result<Value<'a>, String> {
     let text = text_of(values, 0)?;
-    scope.written(|out| in_case(out, text, str::to_uppercase))
+    scope.written(|out| in_case(out, text, upper_of))
 }
 
 pub(super) fn lower<'a>(scope: &Scope<'a>, values: &[Value<'a>]) -> Result<Value<'a>, String> {
     let text = text_of(values, 0)?;
-    scope.written(|out| in_case(out, text, str::to_lowercase))
+    scope.written(|out| in_case(out, text, lower_of))
 }
 
-fn in_case(out: &mut Out<'_>, text: &[u8], change: fn(&str) -> String) -> Written {
+// As in Go a character becomes one character, and stays where it has no such other case.
+fn upper_of(c: char) -> char {
+    let mut upper = c.to_uppercase();
+    upper.next().filter(|_| upper.next().is_none()).unwrap_or(c)
+}
+
+// Only of U+0130 the other case has two characters, the first of which Go takes.
+fn lower_of(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
+}
+
+fn in_case(out: &mut Out<'_>, text: &[u8], change: fn(char) -> char) -> Written {
     for chunk in text.utf8_chunks() {
-        out.push(change(chunk.valid()).as_bytes())?;
+        for c in chunk.valid().chars() {
+            out.push_char(change(c))?;
+        }
         out.push(chunk.invalid())?;
     }
     Ok(())
+}
+
+// Go's strings.Title.
+pub(super) fn title<'a>(scope: &Scope<'a>, values: &[Value<'a>]) -> Result<Value<'a>, String> {
+    let text = text_of(values, 0)?;
+    let parts_words = |c: char| match c {
+        '\0'..='\x7F' => !(c.is_ascii_alphanumeric() || c == '_'),
+        _ => c.is_whitespace(),
+    };
+    let mut before = ' ';
+    scope.written(|out| {
+        for chunk in text.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                out.push_char(if parts_words(before) { upper_of(c) } else { c })?;
+                before = c;
+            }
+            out.push(chunk.invalid())?;
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn pad<'a>(scope: &Scope<'a>, values: &[Value<'a>]) -> Result<Value<'a>, String> {
+    let (text, before, behind) =
+        (text_of(values, 0)?, length_of(values, 1)?, length_of(values, 2)?);
+    scope.written(|out| {
+        if text.is_empty() {
+            return Ok(());
+        }
+        out.fill(b' ', before)?;
+        out.push(text)?;
+        out.fill(b' ', behind)
+    })
+}
+
+pub(super) fn truncate<'a>(scope: &Scope<'a>, values: &[Value<'a>]) -> Result<Value<'a>, String> {
+    let (text, most) = (text_of(values, 0)?, length_of(values, 1)?);
+    scope.written(|out| out.push(text.get(..most).unwrap_or(text)))
+}
+
+fn length_of(values: &[Value<'_>], place: usize) -> Result<usize, String> {
+    let size = int_of(values, place)?;
+    usize::try_from(size).map_err(|_| format!("{size} is no length"))
 }
 
 pub(super) fn trim<'a>(scope: &Scope<'a>, values: &[Value<'a>]) -> Result<Value<'a>, String> {
@@ -154,6 +210,8 @@ pub(super) fn has_suffix<'a>(_: &Scope<'a>, values: &[Value<'a>]) -> Result<Valu
     Ok(Value::Bool(text_of(values, 0)?.ends_with(text_of(values, 1)?)))
 }
 
-pub(super) fn contains<'a>(_: &Scope<'a>, values: &[Value<'a>]) -> Result<Value<'a>, String> {
-    Ok(Value::Bool(memmem::find(text_of(values, 0)?, text_of(values, 1)?).is_some()))
+pub(super) fn contains<'a>(scope: &Scope<'a>, values: &[Value<'a>]) -> Result<Value<'a>, String> {
+    let (text, part) = (text_of(values, 0)?, text_of(values, 1)?);
+    scope.read(text.len())?;
+    Ok(Value::Bool(memmem::find(text, part).is_some()))
 }

@@ -51,6 +51,27 @@ fn a_rendering_has_limits() {
 }
 
 #[test]
+fn work_of_which_nothing_is_made_has_limits_too() {
+    let labels = (0..20_000).map(|n| (n.to_string(), String::new())).collect();
+    let message = Message { data: vec![b'2'; 1 << 20], labels, ..Message::default() };
+    for (template, wanted) in [
+        ("{{contains .Data \"x\"}} {{contains .Data \"2\"}}", "false true"),
+        ("{{range 70}}{{if contains $.Data \"x\"}}{{end}}{{end}}", "!looks through too much"),
+        ("{{.Time.Format .Data}}", "!the layout has 1048576 bytes, 1024 at most"),
+        ("{{.Time.Format (slice .Data 0 1024) | len}}", "1024"),
+        ("{{range .Labels}}a{{break}}{{end}}", "a"),
+        ("{{range 100}}{{range $.Labels}}{{break}}{{end}}{{end}}", "!looks through too much"),
+    ] {
+        let given = outcome(template, &message);
+        let is_wanted = match wanted.strip_prefix('!') {
+            Some(part) => given.starts_with('!') && given.contains(part),
+            None => given == wanted,
+        };
+        assert!(is_wanted, "{template}: {given}");
+    }
+}
+
+#[test]
 fn the_limit_is_met_to_the_byte_and_counts_only_what_is_new() {
     let template = Template::parse("ab{{.Data}}", None).unwrap();
     let mut out = b"before".to_vec();

@@ -21,6 +21,11 @@ fn integers_have_gos_verbs_and_flags() {
         ("{{printf \"%[3]d\" 1 2}}", "%!d(BADINDEX)"),
         ("{{printf \"%.0d|\" 0}}", "|"),
         ("{{printf \"%s %t\" 1 1}}", "%!s(int=1) %!t(int=1)"),
+        (
+            "{{printf \"%+s|%5t|%5d|%#d\" 1 1 \"a\" \"a\"}}",
+            "%!s(int=+1)|%!t(int=    1)|%!d(string=    a)|%!d(string=a)",
+        ),
+        ("{{printf \"%+v|%+5v|%+v|% v\" 1 2 2.5 3}}", "1|    2|2.5| 3"),
         ("{{printf \"%d\" -9223372036854775808}}", "-9223372036854775808"),
     ]);
 }

@@ -99,6 +99,8 @@ fn print_and_the_escapes_are_as_in_go() {
             "It\\'d be \\\"nice\\\" \\u003C\\u0026\\u003D\\u003E\\u000A\\\\ü",
         ),
         ("{{js \"\\u2028\"}}", "\\u2028"),
+        ("{{html .Labels.nope}} {{html .Labels.nope 1}}", "&lt;no value&gt; &lt;no value&gt;1"),
+        ("{{urlquery .Labels.nope}} {{js .Labels.nope}}", "%3Cno+value%3E \\u003Cno value\\u003E"),
         ("{{urlquery \"http://www.example.org/ ü~\"}}", "http%3A%2F%2Fwww.example.org%2F+%C3%BC~"),
         ("{{call .Data}}", "!error calling call: no field is a function"),
     ]);
@@ -146,12 +148,21 @@ fn texts_are_cut_joined_and_changed() {
         ),
         ("{{join .Container.Config.Cmd \",\"}}", ""),
         ("{{join .Labels \",\"}}", "!expected a list"),
+        ("{{join .Empty \",\"}}", "!expected a list"),
+        ("{{join 0 \",\"}}", "!expected a list"),
         ("{{join .Container.Config.Env 1}}", "!wrong type for value; expected string; got int"),
         (
             "{{replace \"aXbXc\" \"X\" \"--\"}} {{replace \"aaa\" \"a\" \"b\" 2}} {{replace \"ab\" \"\" \"-\"}}",
             "a--b--c bba -a-b-",
         ),
         ("{{upper \"aü\"}} {{toUpper \"a\"}} {{lower \"AÜ\"}} {{toLower \"A\"}}", "AÜ A aü a"),
+        ("{{upper \"ßﬁŉ\"}} {{lower \"İΑΣ\"}}", "ßﬁŉ iασ"),
+        (
+            "{{title \"shop-web 1st éa_b.c\"}} [{{pad \"a\" 1 2}}{{pad .Empty 1 2}}] {{truncate .Data 2}} {{truncate \"é\" 5}}",
+            "Shop-Web 1st Éa_b.C [ a  ] he é",
+        ),
+        ("{{truncate .Data -1}}", "!error calling truncate: -1 is no length"),
+        ("{{pad .Data 1000000 0}}", "!too much text on the way"),
         ("[{{trim \" a \\n\"}}] {{trim \"--a-\" \"-\"}}", "[a] a"),
         (
             "{{trimPrefix .Container.Name \"/\"}} {{trimSuffix \"a.b\" \".b\"}} {{trimPrefix \"a\" \"x\"}}",
