@@ -3,6 +3,7 @@
 
 mod field;
 mod layout;
+mod rest;
 
 use super::Priorities;
 use crate::options::Problem;

@@ -75,9 +75,13 @@ impl Field {
         self.template.text() == TIMESTAMP
     }
 
-    /// Whether each line has its own.
+    /// Whether each line has its own: the text always has, which may be what stands in.
     pub(super) fn is_of_line(&self) -> bool {
-        self.template.is_of_line()
+        self.stands_for_text() || self.template.is_of_line()
+    }
+
+    fn stands_for_text(&self) -> bool {
+        matches!(self.fallback, Fallback::Data | Fallback::Raw)
     }
 
     /// What has to be known of the container beside its name.
@@ -87,7 +91,7 @@ impl Field {
 
     /// Appends the field; false if something else had to stand for it.
     pub(super) fn render(&self, subject: &Subject<'_>, out: &mut Vec<u8>) -> bool {
-        let is_text = matches!(self.fallback, Fallback::Data | Fallback::Raw);
+        let is_text = self.stands_for_text();
         let most = if is_text {
             subject.text.len().saturating_mul(TIMES).saturating_add(MORE_BYTES)
         } else {

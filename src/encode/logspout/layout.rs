@@ -3,13 +3,12 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Logspout;
 use super::field::Field;
-use crate::encode::framing::{Body, Record};
+use super::rest::{Piece, Rest};
 use crate::encode::{Format, Header, Prepared, Priorities, StampForm};
-use crate::record::Container;
+use crate::record::{Container, Stream};
 use crate::select::{Allowed, Settings};
 use crate::template::{Needs, Subject, Zone};
 
@@ -42,7 +41,7 @@ pub(super) struct Fields<'a> {
 /// The layout of a destination's messages.
 #[derive(Debug)]
 pub(in crate::encode) struct Layout {
-    parts: Arc<[Part]>,
+    parts: Vec<Part>,
     /// Those before it are the same for all lines of a container's stream, but for a stamp.
     rest_from: usize,
     priorities: Priorities,
@@ -105,8 +104,21 @@ impl Part {
         }
     }
 
+    /// Whether each line has its own. `tag` is what a label asks for.
+    fn is_of_line(&self, tag: Option<&str>) -> bool {
+        match self {
+            Self::Tag(..) if tag.is_some() => false,
+            _ => self.field().is_some_and(Field::is_of_line),
+        }
+    }
+
     /// Appends it; false if something else had to stand for a field.
-    fn render(&self, subject: &Subject<'_>, tag: Option<&str>, out: &mut Vec<u8>) -> bool {
+    pub(super) fn render(
+        &self,
+        subject: &Subject<'_>,
+        tag: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let start = out.len();
         match (self, tag) {
             (Self::Text(text), _) => {
@@ -172,7 +184,7 @@ impl Layout {
         allowed: Allowed,
     ) -> Self {
         let rest_from = rest_from(&parts);
-        Self { parts: parts.into(), rest_from, priorities, zone, allowed, tail: b"\n" }
+        Self { parts, rest_from, priorities, zone, allowed, tail: b"\n" }
     }
 
     /// What one field makes of a line.
@@ -181,7 +193,7 @@ impl Layout {
         let is_plain = field.is_text_and_feed();
         let parts = if is_plain { Vec::new() } else { vec![Part::Field(field, usize::MAX)] };
         Self {
-            parts: parts.into(),
+            parts,
             rest_from: 0,
             priorities: Priorities::new(1, 6, 3),
             zone,
@@ -215,34 +227,40 @@ impl Format for Layout {
             ..Subject::of(container)
         };
         let (patched, tag) = (Cell::new(false), settings.tag.as_deref());
+        let rendered = |part: &Part, stream| {
+            let mut text = Vec::new();
+            if !part.render(&subject(stream), tag, &mut text) {
+                patched.set(true);
+            }
+            text
+        };
         let (before, rest) = self.parts.split_at_checked(self.rest_from).unwrap_or_default();
         let mut prepared = Prepared::new(|stream| {
-            let (mut header, subject) = (Header::default(), subject(stream));
+            let mut header = Header::default();
             for part in before {
                 if part.field().is_some_and(Field::is_timestamp) {
                     header.push_stamp(StampForm::Seconds(self.zone.clone()));
-                    continue;
+                } else {
+                    header.push(rendered(part, stream));
                 }
-                let mut text = Vec::new();
-                if !part.render(&subject, tag, &mut text) {
-                    patched.set(true);
-                }
-                header.push(text);
             }
             header
         });
-        prepared.patched = patched.get();
-        if !matches!(rest, [] | [Part::Field(_, usize::MAX)] if rest.iter().all(is_text)) {
-            prepared.body = Some(Arc::new(Rest {
-                parts: self.parts.clone(),
-                from: self.rest_from,
-                container: container.clone(),
-                tag: settings.tag.clone(),
-                priorities,
-                zone: self.zone.clone(),
-                patched: AtomicU64::new(0),
-            }));
+        if !rest.iter().all(is_text) {
+            let piece = |part: &Part, stream| {
+                if part.is_of_line(tag) {
+                    Piece::OfLine(part.clone())
+                } else {
+                    Piece::Text(rendered(part, stream))
+                }
+            };
+            let pieces = |stream| rest.iter().map(|part| piece(part, stream)).collect();
+            let of_stream = |stream| (pieces(stream), priorities.of(stream));
+            let (stdout, stderr) = (of_stream(Stream::Stdout), of_stream(Stream::Stderr));
+            let rest = Rest::new(container.clone(), self.zone.clone(), stdout, stderr);
+            prepared.body = Some(Arc::new(rest));
         }
+        prepared.patched = patched.get();
         prepared
     }
 
@@ -261,41 +279,4 @@ impl Format for Layout {
 
 fn is_text(part: &Part) -> bool {
     part.field().is_some_and(Field::is_text)
-}
-
-/// What stands behind the header of a container's lines, where each has its own.
-#[derive(Debug)]
-struct Rest {
-    parts: Arc<[Part]>,
-    from: usize,
-    container: Container,
-    tag: Option<String>,
-    priorities: Priorities,
-    zone: Zone,
-    patched: AtomicU64,
-}
-
-impl Body for Rest {
-    fn write(&self, _: &[u8], record: Record<'_>, out: &mut Vec<u8>) {
-        let Record { stream, time, text } = record;
-        let subject = Subject {
-            stream,
-            time,
-            text,
-            priority: self.priorities.of(stream),
-            zone: &self.zone,
-            ..Subject::of(&self.container)
-        };
-        let mut whole = true;
-        for part in self.parts.get(self.from..).unwrap_or_default() {
-            whole &= part.render(&subject, self.tag.as_deref(), out);
-        }
-        if !whole {
-            self.patched.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn take_patched(&self) -> u64 {
-        self.patched.swap(0, Ordering::Relaxed)
-    }
 }

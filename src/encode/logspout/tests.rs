@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::{Cache, Encoder, Surroundings, Terminal, plan};
+use super::super::{Cache, Encoder, Format, Surroundings, Terminal, plan};
 use super::*;
 use crate::options::Options;
 use crate::output::Carriage;
@@ -216,6 +216,38 @@ fn what_each_line_has_of_its_own_is_rendered_for_each() {
     ] {
         assert_eq!(over(Carriage::Datagram, &[(name, text)], "", lines), wanted, "{name}={text}");
     }
+}
+
+#[test]
+fn data_without_the_text_of_the_line_is_all_that_is_sent() {
+    let head = "<14>1 2026-01-02T03:04:05Z 8dfafdbc3a40 web 4242 - -";
+    for (text, wanted) in [
+        ("left out", "left out"),
+        ("{{.ContainerName}}", "web"),
+        ("{{.Source}}", "stdout"),
+        ("{{if false}}{{.Data}}{{end}}", ""),
+        // What stands in is the text.
+        ("{{.Container.Node.Name}}", "hello"),
+    ] {
+        let sent = over(Carriage::Datagram, &[("SYSLOG_DATA", text)], "", HELLO);
+        assert_eq!(sent, format!("{head} {wanted}\n"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_the_same_for_all_lines_is_rendered_once_wherever_it_stands() {
+    let value = |name: &str| match name {
+        "SYSLOG_TIMESTAMP" => Some("{{.Time.Format \"15:04:05.000\"}}".to_owned()),
+        "SYSLOG_TAG" => Some("{{index .Container.Config.Labels \"team\"}}".to_owned()),
+        _ => None,
+    };
+    let logspout = Logspout::of(value, None, Zone::utc()).unwrap();
+    let (priorities, mut problems) = (Priorities::new(1, 6, 3), Vec::new());
+    let route = OfRoute::default();
+    let layout = logspout.syslog(&route, priorities, &Allowed::default(), &mut problems).unwrap();
+    let prepared = format!("{:?}", layout.prepare(&web("web")));
+    // The stamp and the text.
+    assert_eq!(prepared.matches("OfLine(").count(), 2 * 2, "{prepared}");
 }
 
 #[test]
