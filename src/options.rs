@@ -158,9 +158,13 @@ pub fn did_you_mean<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Op
 
 /// The closest known name within a third of its length.
 pub fn closest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = |name: &str| name.len().max(3) / 3;
+    // Of another length by more than that it cannot be: and what was given may have megabytes.
+    let given_len = given.chars().count();
     known
+        .filter(|name| given_len.abs_diff(name.chars().count()) <= most(name))
         .map(|name| (distance(given, name), name))
-        .filter(|(distance, name)| *distance <= name.len().max(3) / 3)
+        .filter(|(distance, name)| *distance <= most(name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::shown::Shown;
 use crate::record::{DISORDER_NANOS, Timestamp};
 
 /// Most lines in a unit of time.
@@ -26,6 +27,7 @@ impl Rate {
             Some((lines, "s")) => (lines, 1),
             Some((lines, "m")) => (lines, 60),
             Some((_, unit)) => {
+                let unit = Shown(unit);
                 return Err(format!("unknown unit '{unit}'; write 100/s or 6000/m"));
             }
         };

@@ -21,8 +21,6 @@ pub struct Rules {
     pub shipping: &'static [&'static str],
     /// Which settings containers may choose by label.
     pub allowed: Allowed,
-    /// What the routes are called that containers may choose.
-    pub routes: Vec<String>,
 }
 
 /// What becomes of containers with a terminal.

@@ -387,7 +387,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     (
         "",
         "tty=true",
-        "it has a terminal, and ALLOW_TTY=false; ALLOW_TTY=true ships it, each line as standard output",
+        "it has a terminal, and ALLOW_TTY=false or DOWNSPOUT_TTY=skip leaves those out; without that it is shipped, each line as standard output",
     ),
     (
         "",

@@ -189,8 +189,8 @@ impl fmt::Display for Reason {
                 write_values(f, what, values)
             }
             Self::Terminal => f.write_str(
-                "it has a terminal, and ALLOW_TTY=false; ALLOW_TTY=true ships it, each line as \
-                 standard output",
+                "it has a terminal, and ALLOW_TTY=false or DOWNSPOUT_TTY=skip leaves those out; \
+                 without that it is shipped, each line as standard output",
             ),
             Self::ShipsAlready { driver } => write!(
                 f,

@@ -260,7 +260,7 @@ fn logspout_a_container_that_is_skipped_is_named_once_with_its_reason() {
     let skipped = [
         (&out, "logspout.exclude"),
         (&ignored, "LOGSPOUT=ignore"),
-        (&tty, "ALLOW_TTY=true ships it"),
+        (&tty, "ALLOW_TTY=false or DOWNSPOUT_TTY=skip"),
     ];
     for (name, why) in skipped {
         site.agent.logged("the reason", |line| line.contains(name) && line.contains(why));
