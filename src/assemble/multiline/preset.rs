@@ -4,9 +4,9 @@
 //!
 //! A trace is joined to the line above it if that one tells of trouble (`words`) and the trace does
 //! not say by itself what it is: `ERROR no order 17` above `java.lang.IllegalStateException: x`.
-//! With `auto`, lines indented by a tab or two blanks belong to a line that tells of trouble, too. A
-//! line is searched for such words only when a trace comes or nothing does: most never are. One
-//! that has none is then complete, and waits no longer.
+//! With `auto`, lines indented by a tab or two blanks belong to a line that tells of trouble and is
+//! not indented itself, too. A line is searched for such words only when a trace comes or nothing
+//! does: most never are. One that has none is then complete, and waits no longer.
 
 mod go;
 mod looks;
@@ -126,8 +126,9 @@ impl Preset {
     fn below_a_line(self, above: &[u8], line: &[u8], begins: Option<Begins>) -> Next {
         let next = match begins {
             Some(Begins::Headless(state)) => Next::Joins(state),
-            None if self == Self::Auto => indented(line),
-            Some(Begins::Headed(_)) | None => Next::Apart,
+            // Below what is indented itself it may be the next of a list.
+            None if self == Self::Auto && !looks::is_indented(above) => indented(line),
+            _ => Next::Apart,
         };
         if next == Next::Apart || words::tell_of_trouble(above) { next } else { Next::Apart }
     }

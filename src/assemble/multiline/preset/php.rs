@@ -1,6 +1,6 @@
 //! Traces of PHP, as it prints them itself, as Xdebug and as Monolog do. Never looks into a frame.
 
-use super::looks::{after_digits, is_blank, is_indented};
+use super::looks::{after_digits, before_digits, is_blank, is_indented};
 use super::{Begins, Next, State};
 
 /// How far a trace is.
@@ -50,6 +50,16 @@ fn is_title(line: &[u8]) -> bool {
 fn is_frame(line: &[u8]) -> bool {
     let number = line.strip_prefix(b"#").and_then(after_digits);
     let place = line.strip_prefix(b"PHP   ").and_then(after_digits);
-    number.is_some_and(|rest| rest.starts_with(b" "))
+    number.and_then(|rest| rest.strip_prefix(b" ")).is_some_and(is_call)
         || place.is_some_and(|rest| rest.starts_with(b". "))
+}
+
+fn is_call(rest: &[u8]) -> bool {
+    let is_line = |(at, _): (usize, &[u8])| {
+        let file = rest.get(..at).and_then(before_digits);
+        file.is_some_and(|file| file.ends_with(b"("))
+    };
+    rest == b"{main}"
+        || rest.starts_with(b"[internal function]: ")
+        || rest.windows(3).enumerate().filter(|(_, at)| *at == b"): ").any(is_line)
 }

@@ -1,7 +1,7 @@
 //! Traces of Ruby and of Rails: where it was raised and what, then the callers. Never asks whether
 //! a file is Ruby's: a number and `in` behind it say so.
 
-use super::looks::{after_digits, is_blank, is_indented, split_while};
+use super::looks::{after_digits, holds, is_blank, is_indented, is_thrown, split_while};
 use super::{Begins, Next, State};
 
 /// How far a trace is.
@@ -84,5 +84,6 @@ fn is_rails(line: &[u8]) -> bool {
         return false;
     }
     let is_of = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_');
-    split_while(line, is_of).1.starts_with(b" (")
+    let (class, message) = split_while(line, is_of);
+    message.starts_with(b" (") && (is_thrown(class) || holds(class, b"::"))
 }

@@ -1,7 +1,7 @@
 //! Traces of Java (and Kotlin, Scala, Groovy) and of .NET: the name of what was thrown, then
 //! indented frames, then causes. Never asks which of both it is once a trace has begun.
 
-use super::looks::{before_digits, class, is_indented, is_message, is_thrown};
+use super::looks::{before_digits, class, is_indented, is_message, is_thrown, split_while};
 use super::{Begins, Next, State};
 
 /// Whose words stand at the head of a trace.
@@ -51,10 +51,15 @@ pub(super) fn next(line: &[u8]) -> Next {
     if is_part { Next::Joins(State::Stack) } else { Next::Apart }
 }
 
+// `	at shop.Order.place(Order.java:17)`: no blank before the bracket, unless in the name of a method.
 fn is_frame(line: &[u8]) -> bool {
     let text = line.trim_ascii_start();
+    let is_call = text.strip_prefix(b"at ").is_some_and(|call| {
+        let (name, behind) = split_while(call, |byte| byte != b'(' && byte != b' ');
+        behind.contains(&b'(') && (behind.starts_with(b"(") || name.contains(&b'.'))
+    });
     let is_more = text.starts_with(b"... ") && text.ends_with(b" more");
-    is_indented(line) && (text.starts_with(b"at ") || is_more)
+    is_indented(line) && (is_call || is_more)
 }
 
 // `fail: Shop.Worker[0]`: the console logger of .NET, which indents all that it says.

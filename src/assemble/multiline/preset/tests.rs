@@ -170,6 +170,23 @@ fn with_auto_indented_lines_belong_to_a_line_that_tells_of_trouble_and_to_no_oth
 }
 
 #[test]
+fn what_only_looks_like_a_part_of_a_trace_is_left_alone() {
+    for lines in [
+        // A timetable, a disk, help, JSON over several lines, the progress of an image's build.
+        &["times:", "  at noon: lunch", "  at six (local): dinner", "  else: work"][..],
+        &["Disk (sda):", "  size: 5", "", "  used: 3"],
+        &["usage: shop [options]", "  --fail-fast  stop at the first", "  --verbose    say more"],
+        &["{", "  \"error\": null,", "  \"order\": 17", "}"],
+        &["#1 [internal] load build definition", "#1 DONE 0.1s", "#2 note (x): y", "  z"],
+        &["Thread (17) at work", "... 5 more"],
+    ] {
+        for (_, preset) in Preset::NAMES {
+            assert_eq!(records(preset, MILLIS, [lines, &[]])[0], lines, "{preset:?}");
+        }
+    }
+}
+
+#[test]
 fn a_trace_that_another_language_printed_is_left_alone() {
     let python = ["ERROR x", "Traceback (most recent call last):", "ValueError: y"];
     let [got, _] = records(Preset::Go, MILLIS, [&python, &[]]);
