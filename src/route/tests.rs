@@ -145,19 +145,33 @@ fn a_scheme_that_is_unknown_or_lacks_its_slashes_is_shown_right() {
     assert!(problem("syslog+unix:/dev/log").ends_with("write syslog+unix:///dev/log"));
     assert!(problem("stdout").ends_with("not a route URI; write one like stdout://"));
     assert!(problem("").contains("not a route URI"));
+    // The closest by its letters is not encrypted.
+    assert!(problem("syslog+ssl://host").contains("did you mean 'syslog+tls'?"));
+}
+
+#[test]
+fn what_a_comma_has_cut_off_a_route_is_told_from_a_scheme() {
+    for piece in ["tier:web", "stderr", "*:prod", "web-*", "::1"] {
+        let said = problem(piece);
+        assert!(said.starts_with(&format!("{piece}: not a route URI; ")), "{said}");
+        assert!(said.ends_with("the comma between them as %2C"), "{said}");
+    }
+    assert!(problem("syslog+tpc:host:1").contains("did you mean 'syslog+tcp'?"));
 }
 
 #[test]
 fn every_problem_of_a_route_is_reported_at_once() {
-    let found = problems("syslog+tcp://me@host:99999?window=1&colour&x=%4#end");
-    for part in ["before '@'", "'99999'", "'colour' has no value", "option 'x'", "fragment"] {
+    let found = problems("syslog+tcp://me@host:99999?window=1&format&x=%4#end");
+    for part in ["before '@'", "'99999'", "'format' has no value", "option 'x'", "fragment"] {
         assert!(found.iter().any(|problem| problem.contains(part)), "{part}: {found:?}");
     }
-    let found = problems("syslog+tcp://host:514?window=1&fromat=raw&nonsense=1&format=x&format=y");
+    let found =
+        problems("syslog+tcp://host:514?window=1&fromat=raw&nonsense=1&NOEC2&format=x&format=y");
     for part in [
         "option 'window=1': expected 16KiB to 64MiB",
         "unknown option 'fromat'; did you mean 'format'?",
         "unknown option 'nonsense'; known here: ",
+        "unknown option 'NOEC2'; known here: ",
         "option 'format=x'",
         "option 'format' is given twice",
     ] {

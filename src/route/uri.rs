@@ -58,7 +58,7 @@ impl Address {
         let mut options = Vec::new();
         let mut bad_options = Vec::new();
         for item in query.unwrap_or_default().split('&').filter(|item| !item.is_empty()) {
-            match option(item) {
+            match option(item, driver) {
                 Ok(pair) => options.push(pair),
                 Err(why) => bad_options.push(why),
             }
@@ -151,38 +151,21 @@ fn without_joining(uri: &str) -> (bool, &str) {
 }
 
 fn split_scheme(uri: &str) -> Result<(&'static str, &'static Driver, &str), String> {
-    let names = || DRIVERS.iter().copied().flat_map(|driver| driver.schemes.iter().copied());
     let Some((given, rest)) = uri.split_once(':') else {
         // A scheme by itself is no piece of a list that was cut at a comma.
-        let (example, hint) = match driver(uri) {
-            Some(driver) => (driver.example, ""),
-            None => (usual_example(), ", and a comma within one as %2C"),
-        };
-        return Err(format!("not a route URI; write one like {example}{hint}"));
+        return Err(match driver(uri) {
+            Some(driver) => format!("not a route URI; write one like {}", driver.example),
+            None => no_uri(),
+        });
     };
     let given = given.to_ascii_lowercase();
     let Some(driver) = driver(&given) else {
-        if given == "multiline" {
-            return Err(
-                "'multiline' goes before another scheme; write multiline+syslog+tcp://…".into()
-            );
+        // What is encrypted has one name here; the closest one by its letters would not be encrypted.
+        let near = closest(&given.replace("ssl", "tls"), schemes());
+        if near.is_none() && !rest.starts_with("//") {
+            return Err(no_uri());
         }
-        if let Some(("tcp" | "udp", transport)) = given.split_once('+') {
-            // logspout takes the first word and passes over the rest, which sends in clear what was
-            // meant to be encrypted.
-            return Err(format!(
-                "unknown scheme '{given}'; write {transport}:// or raw+{transport}:// for the bare \
-                 line, syslog+{transport}:// for syslog"
-            ));
-        }
-        let near = closest(&given, names());
-        let hint = near.map(|name| format!("did you mean '{name}'? ")).unwrap_or_default();
-        let example = near.and_then(driver).map_or_else(usual_example, |driver| driver.example);
-        let known = names().collect::<Vec<_>>().join(", ");
-        let given = redacted(&given);
-        return Err(format!(
-            "unknown scheme '{given}'; {hint}known: {known}; for example {example}"
-        ));
+        return Err(unknown_scheme(&given, near));
     };
     let scheme = driver.schemes.iter().copied().find(|name| *name == given).unwrap_or_default();
     let Some(rest) = rest.strip_prefix("//") else {
@@ -190,6 +173,38 @@ fn split_scheme(uri: &str) -> Result<(&'static str, &'static Driver, &str), Stri
         return Err(format!("'//' is missing after the scheme; write {scheme}://{rest}"));
     };
     Ok((scheme, driver, rest))
+}
+
+// As a rule a piece of a route's option, which a comma has cut off.
+fn no_uri() -> String {
+    format!(
+        "not a route URI; write one like {}, and if this belongs to the route before it, the comma \
+         between them as %2C",
+        usual_example()
+    )
+}
+
+fn unknown_scheme(given: &str, near: Option<&'static str>) -> String {
+    if given == "multiline" {
+        return "'multiline' goes before another scheme; write multiline+syslog+tcp://…".into();
+    }
+    if let Some(("tcp" | "udp", transport)) = given.split_once('+') {
+        // logspout takes the first word and passes over the rest, which sends in clear what was
+        // meant to be encrypted.
+        return format!(
+            "unknown scheme '{given}'; write {transport}:// or raw+{transport}:// for the bare \
+             line, syslog+{transport}:// for syslog"
+        );
+    }
+    let hint = near.map(|name| format!("did you mean '{name}'? ")).unwrap_or_default();
+    let example = near.and_then(driver).map_or_else(usual_example, |driver| driver.example);
+    let known = schemes().collect::<Vec<_>>().join(", ");
+    let given = redacted(given);
+    format!("unknown scheme '{given}'; {hint}known: {known}; for example {example}")
+}
+
+fn schemes() -> impl Iterator<Item = &'static str> {
+    DRIVERS.iter().copied().flat_map(|driver| driver.schemes.iter().copied())
 }
 
 // The example of the safest output that every syslog server takes.
@@ -247,10 +262,17 @@ fn local(driver: &Driver, place: &str) -> Result<Target, String> {
     Ok(Target::Path(PathBuf::from(path)))
 }
 
-fn option(item: &str) -> Result<(String, String), String> {
+fn option(item: &str, driver: &Driver) -> Result<(String, String), String> {
     let (key, value) = cut(item, '=');
     let key = percent_decoded(key).map_err(|why| format!("the name of an option {why}"))?;
-    let value = value.ok_or_else(|| format!("option '{key}' has no value; write {key}=VALUE"))?;
+    // One that nobody knows is refused as such: a value would not mend it.
+    let is_known = || super::known(driver).iter().copied().flatten().any(|spec| spec.name == key);
+    let value = match value {
+        None if is_known() => {
+            return Err(format!("option '{key}' has no value; write {key}=VALUE"));
+        }
+        value => value.unwrap_or_default(),
+    };
     let value = percent_decoded(value).map_err(|why| format!("option '{key}' {why}"))?;
     Ok((key, value))
 }
