@@ -38,12 +38,11 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::checkpoint;
-use crate::config::{Api, Config, SourceChoice, Stated};
+use crate::config::{Api, Config, SourceChoice, Stated, Stored};
 use crate::metrics::Metrics;
 use crate::options::Problem;
 use crate::output::BoxFuture;
 use crate::record::Timestamp;
-use crate::registry::Folder;
 use crate::route::Route;
 use crate::shutdown;
 use judge::Around;
@@ -113,7 +112,7 @@ async fn examine(config: Config, given: &Given, wanted: &str) -> Result<Report, 
             Err(problem) => Positions::Unreadable(problem.to_string()),
         },
     };
-    let problems = add_stored(&mut routes, &api, &metrics).await;
+    let problems = add_stored(&mut routes, api, &metrics);
     let around = Around {
         facts: &facts,
         rules: &rules,
@@ -130,13 +129,11 @@ async fn examine(config: Config, given: &Given, wanted: &str) -> Result<Report, 
 
 /// Opens the routes that were made over HTTP and stored, as the agent does at its start. Returns what
 /// is wrong with others.
-async fn add_stored(routes: &mut Vec<Route>, api: &Api, metrics: &Metrics) -> Vec<String> {
-    let path = api.routes_path.clone();
-    let load = move || Folder::at(&path).map(|folder| folder.load()).unwrap_or_default();
-    let (objects, mut problems) = shutdown::blocking(load).await;
+fn add_stored(routes: &mut Vec<Route>, api: Api, metrics: &Metrics) -> Vec<String> {
+    let Api { stored: Stored { objects, mut problems, .. }, openings, .. } = api;
     for object in objects {
         let uri = object.uri().map_err(|problem| vec![problem]);
-        match uri.and_then(|uri| api.openings.open(&uri, &object.id, metrics)) {
+        match uri.and_then(|uri| openings.open(&uri, &object.id, metrics)) {
             Ok(route) => routes.push(route),
             Err(more) => problems.extend(more),
         }

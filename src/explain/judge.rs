@@ -140,7 +140,8 @@ impl Around<'_> {
         if self.facts.reading == Reading::Attach {
             return "begins with what it prints while it is attached to: there is no log".into();
         }
-        position(self.positions, destination, &self.facts.container.id, self.settings)
+        let (id, runs) = (&self.facts.container.id, docker::is_running(&self.facts.state));
+        position(self.positions, destination, (id, runs), self.settings)
     }
 
     // What goes over the wire for a line of each stream that is shipped.

@@ -16,17 +16,20 @@ pub(super) enum Positions {
     Unreadable(String),
 }
 
-/// From where on, in words.
+/// From where on, in words, of a container with this id that runs or does not.
 pub(super) fn position(
     positions: &Positions,
     destination: &str,
-    id: &str,
+    (id, runs): (&str, bool),
     settings: &Settings,
 ) -> String {
+    let fresh = || match (runs, first(settings)) {
+        (true, first) => first,
+        (false, first) => format!("nothing while it does not run; once it starts it {first}"),
+    };
     let kept = match positions {
         Positions::Off => {
-            let begins = first(None, settings);
-            return format!("no positions are kept (DOWNSPOUT_STATE_DIR=off): {begins}");
+            return format!("no positions are kept (DOWNSPOUT_STATE_DIR=off): {}", fresh());
         }
         Positions::Unreadable(why) => return format!("the positions cannot be read: {why}"),
         Positions::Kept(snapshot) => snapshot.get(destination),
@@ -34,9 +37,13 @@ pub(super) fn position(
     match kept {
         Some(kept) => match kept.logs.get(id) {
             Some(resume) => resumed(resume),
-            None => first(Some(kept.since.to_string()), settings),
+            None if runs && settings.backlog => first(settings),
+            None => format!(
+                "begins with what was printed from {} on, when the destination was first shipped to",
+                kept.since
+            ),
         },
-        None => first(None, settings),
+        None => fresh(),
     }
 }
 
@@ -52,15 +59,12 @@ fn resumed(resume: &Resume) -> String {
     }
 }
 
-// Of a container that the destination has nothing of.
-fn first(since: Option<String>, settings: &Settings) -> String {
-    match (settings.backlog, settings.tail, since) {
-        (true, Some(tail), _) => format!("begins with the last {tail} records of the log (TAIL)"),
-        (true, None, _) => "begins at the beginning of the log (BACKLOG)".into(),
-        (false, _, Some(since)) => format!(
-            "begins with what was printed from {since} on, when the destination was first shipped to"
-        ),
-        (false, _, None) => {
+// Of a container that the destination has nothing of, where nothing is kept.
+fn first(settings: &Settings) -> String {
+    match (settings.backlog, settings.tail) {
+        (true, Some(tail)) => format!("begins with the last {tail} records of the log (TAIL)"),
+        (true, None) => "begins at the beginning of the log (BACKLOG)".into(),
+        (false, _) => {
             "begins with what is printed from the start of the agent on; DOWNSPOUT_BACKLOG=true ships \
              what was printed before it"
                 .into()

@@ -104,6 +104,11 @@ pub fn log_file(containers: &Path, id: &str) -> PathBuf {
     files::Files::of(containers, id).path().to_owned()
 }
 
+/// Whether a container runs whose state the engine calls so.
+pub fn is_running(state: &str) -> bool {
+    discovery::is_running(state)
+}
+
 /// Whether a log driver ships by itself.
 pub fn ships(driver: &str) -> bool {
     SHIPPING.contains(&driver)

@@ -8,7 +8,10 @@ use serde_json::Value;
 use super::support::agent::{Finished, HOST, Launch};
 use super::support::engine::Engine;
 use super::support::fake_engine::{FakeEngine, Release};
+use super::support::numbers::Stream;
 use super::support::receiver::TcpReceiver;
+use super::support::site::Site;
+use super::support::{SOON, check, until};
 
 const SLEEP: &str = "sleep 600";
 
@@ -166,7 +169,7 @@ fn it_reads_the_positions_of_an_agent_that_runs_and_only_asks() {
     let engine = FakeEngine::with_files(Release::V24);
     let (receiver, state) = (TcpReceiver::start(), tempfile::tempdir().unwrap());
     let container = engine.container("web");
-    container.print_numbers(super::support::numbers::Stream::Out, 1..=10, 80);
+    container.print_numbers(Stream::Out, 1..=10, 80);
     let launch = || {
         Launch::new()
             .env("DOCKER_HOST", engine.docker_host())
@@ -175,11 +178,10 @@ fn it_reads_the_positions_of_an_agent_that_runs_and_only_asks() {
     };
     let agent = launch().arg(receiver.route()).ready();
     let route = receiver.route();
-    let said = super::support::until("a position", super::support::SOON, || {
+    let said = until("a position", SOON, || {
         let said = Said::of(launch(), "web", &[&route]);
         let position = said.json["routes"][0]["position"].as_str().unwrap().to_owned();
-        super::support::check(position.starts_with("goes on behind the last line"), || position)
-            .map(|()| said)
+        check(position.starts_with("goes on behind the last line"), || position).map(|()| said)
     });
     assert_eq!(said.ended.code, Some(0));
     drop(agent);
@@ -189,6 +191,31 @@ fn it_reads_the_positions_of_an_agent_that_runs_and_only_asks() {
     let said = Said::of(off, "web", &[&route]);
     let position = said.json["routes"][0]["position"].as_str().unwrap();
     assert!(position.contains("DOWNSPOUT_STATE_DIR=off"), "{position}");
+}
+
+#[test]
+fn what_had_ended_before_the_first_start_is_no_backlog_of_any_start() {
+    let engine = Engine::new("explain-ended");
+    let ended = engine.container("ended").run("echo long ago");
+    Engine::wait(&ended);
+    let name = engine.container("runs").run("echo first; exec sleep 600");
+    let (receiver, state) = (TcpReceiver::start(), tempfile::tempdir().unwrap());
+    let route = format!("{}?select.name={}", receiver.route(), engine.name("*"));
+    let launch = || Launch::new().env("BACKLOG", "true").env("DOWNSPOUT_STATE_DIR", state.path());
+    let told = |said: &str| {
+        let json = Said::of(launch(), &ended, &[&route]).json;
+        let position = json["routes"][0]["position"].as_str().unwrap().to_owned();
+        assert!(position.contains(said), "{position}");
+    };
+    told("nothing while it does not run; once it starts it begins at the beginning of the log");
+    for lines in 1..=2 {
+        let agent = launch().arg(&route).ready();
+        Site::say(&name, "more");
+        receiver.inbox.wait_lines(&name, 1 + lines, SOON);
+        assert_eq!(agent.terminate().code, Some(0));
+        told("begins with what was printed from ");
+        assert_eq!(receiver.inbox.lines_of(&ended), []);
+    }
 }
 
 #[test]

@@ -194,12 +194,14 @@ impl Roster {
             Arc::new(Tracked::new(container.clone(), false, tally))
         });
         tracked.tracked(running);
-        let whole = self.shared.settings.backlog || new;
+        let backlog = self.shared.settings.backlog;
         self.open_intakes();
         for intake in self.feed.intakes.now().iter() {
+            // One that has ended and is not known had ended before the destination was first shipped to.
+            let wants_backlog = backlog && !intake.is_tail() && (running || intake.knows(&id));
             let first = if new {
                 First::Whole
-            } else if whole && !intake.is_tail() {
+            } else if wants_backlog {
                 First::Backlog
             } else {
                 First::From(intake.since())
