@@ -11,9 +11,9 @@ use crate::support::{SOON, check, until};
 const COUNT_RUNS: &str =
     "n=$(($(cat /n 2>/dev/null || echo 0) + 1)); echo $n >/n; printf '%06d o\\n' $n; ";
 
-#[test]
-fn nothing_is_lost_of_containers_that_remove_themselves() {
-    let site = Site::on(Engine::alone("rm"), |launch| launch);
+/// Twenty containers, one after the other, each gone once it has printed its line.
+#[track_caller]
+pub fn twenty_remove_themselves(site: Site) {
     let mut expected = Expected::new(8);
     for run in 1..=20 {
         let start = site.engine.container(&format!("run-{run}")).option("--rm");
@@ -21,6 +21,11 @@ fn nothing_is_lost_of_containers_that_remove_themselves() {
         start.run_in_foreground("echo 000001 o");
     }
     site.assert_all_arrive(&expected);
+}
+
+#[test]
+fn nothing_is_lost_of_containers_that_remove_themselves() {
+    twenty_remove_themselves(Site::on(Engine::alone("rm"), |launch| launch));
 }
 
 fn sixty_containers_that_remove_themselves(strategy: Strategy) {
@@ -40,9 +45,9 @@ fn f30_of_sixty_containers_that_remove_themselves_four_at_a_time_next_to_nothing
     sixty_containers_that_remove_themselves(Strategy::Api);
 }
 
-#[test]
-fn none_of_sixty_containers_started_six_at_a_time_is_missed() {
-    let site = Site::new("sixty");
+/// Sixty containers, started six at a time, that print ten lines to each stream.
+#[track_caller]
+pub fn sixty_are_started_six_at_a_time(site: Site) {
     let mut expected = Expected::new(40);
     let print = |stream| printing(stream, &(1..=10), 40);
     let script = format!("{}; {}", print(Stream::Out), print(Stream::Err));
@@ -64,8 +69,14 @@ fn none_of_sixty_containers_started_six_at_a_time_is_missed() {
     site.assert_all_arrive(&expected);
 }
 
-fn a_crash_loop(strategy: Strategy) {
-    let site = Site::by(strategy, "crash");
+#[test]
+fn none_of_sixty_containers_started_six_at_a_time_is_missed() {
+    sixty_are_started_six_at_a_time(Site::new("sixty"));
+}
+
+/// A container that prints one line a run, and crashes seven times.
+#[track_caller]
+pub fn a_crash_loop(site: Site) {
     let start = site.engine.container("a").option("--restart=on-failure:6");
     let name = start.run(&format!("{COUNT_RUNS} exit 1"));
     let mut expected = Expected::new(8);
@@ -81,12 +92,12 @@ fn a_crash_loop(strategy: Strategy) {
 
 #[test]
 fn a_crash_loop_prints_seven_lines_and_seven_arrive_by_file() {
-    a_crash_loop(Strategy::File);
+    a_crash_loop(Site::by(Strategy::File, "crash"));
 }
 
 #[test]
 fn a_crash_loop_prints_seven_lines_and_seven_arrive_by_api() {
-    a_crash_loop(Strategy::Api);
+    a_crash_loop(Site::by(Strategy::Api, "crash"));
 }
 
 fn a_new_name(strategy: Strategy) {
@@ -130,6 +141,43 @@ fn f33_a_new_name_is_on_the_wire_from_the_rename_on_by_file() {
 #[test]
 fn f33_a_new_name_is_on_the_wire_from_the_rename_on_by_api() {
     a_new_name(Strategy::Api);
+}
+
+fn a_new_name_that_is_not_wanted(strategy: Strategy) {
+    let engine = Engine::new(&format!("renamed-away-{}", strategy.name()));
+    let receiver = TcpReceiver::start();
+    let (old, new) = (engine.name("old"), engine.name("new"));
+    let route = format!(
+        "{}?select.name={old}&multiline_pattern=^BEGIN&multiline_flush=1h",
+        receiver.route()
+    );
+    let agent = Launch::new().strategy(strategy).arg(&route).ready();
+    engine.container("old").run("echo BEGIN 1; echo BEGIN 2; exec sleep 1000");
+    // What completes the first is held.
+    receiver.inbox.wait_lines(&old, 1, SOON);
+    Engine::docker(&["rename", &old, &new]);
+    until("what was held comes", SOON, || {
+        Site::say(&new, "not for it");
+        check(receiver.inbox.lines_of(&old).len() > 1, || "it does not".to_owned())
+    });
+    agent.assert_balance(&receiver.route());
+    agent.assert_read_by(strategy);
+    assert_eq!(agent.terminate().code, Some(0));
+    let came = receiver.inbox.with(|frames| {
+        let records = frames.iter().filter_map(Frame::rfc5424);
+        records.map(|r| (r.container == old, r.text.to_vec())).collect::<Vec<_>>()
+    });
+    assert_eq!(came, [b"BEGIN 1", b"BEGIN 2"].map(|text| (true, text.to_vec())));
+}
+
+#[test]
+fn a_record_that_is_open_at_a_rename_comes_under_the_old_name_by_file() {
+    a_new_name_that_is_not_wanted(Strategy::File);
+}
+
+#[test]
+fn a_record_that_is_open_at_a_rename_comes_under_the_old_name_by_api() {
+    a_new_name_that_is_not_wanted(Strategy::Api);
 }
 
 fn restarts(strategy: Strategy) {

@@ -99,7 +99,7 @@ pub(super) struct Follower {
     pub(super) intake: Intake,
     max_line_bytes: usize,
     tally: Arc<Tally>,
-    /// As what it was judged last; `None` before that.
+    /// As what its lines were wanted last, which is as what they are sent; `None` before that.
     judged: Option<Arc<Container>>,
     over: Over,
     limit: Option<Box<Limit>>,
@@ -255,6 +255,8 @@ impl Follower {
 
     /// The destination does not want these lines; false, for nothing is to be read.
     pub(super) fn goes_without(&mut self) -> bool {
+        // What is held was printed while it was wanted.
+        self.finish();
         self.lane.unwanted();
         self.over = Over::Unwanted;
         false
@@ -342,7 +344,7 @@ impl Follower {
     }
 
     pub(super) fn chunk(&mut self) -> Option<Chunk> {
-        let mut chunk = self.builder.take(&self.seen.borrow().container)?;
+        let mut chunk = self.builder.take(&self.container())?;
         chunk.edge = Edge { open: self.assembler.holds_from(), file: self.from_file };
         self.tally.count(chunk.lines().len() as u64, chunk.text_bytes() as u64);
         match &mut self.limit {
@@ -351,14 +353,19 @@ impl Follower {
         }
     }
 
-    /// The log has ended: nothing will complete what is held.
+    /// The log has ended, or is not wanted any more: nothing will complete what is held.
     fn finish(&mut self) {
         self.assembler.flush(&mut self.builder);
         self.hand_over();
+        let container = self.container();
         if let Some(limit) = &mut self.limit {
-            limit.announce(&self.lane, &self.seen.borrow().container);
+            limit.announce(&self.lane, &container);
         }
         self.lane.ended();
+    }
+
+    fn container(&self) -> Arc<Container> {
+        self.judged.clone().unwrap_or_else(|| self.seen.borrow().container.clone())
     }
 
     /// Waits for the next start; false once the container is gone for good.

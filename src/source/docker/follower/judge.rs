@@ -27,8 +27,7 @@ impl Follower {
             self.pause().await;
         }
         let container = self.tracked.container();
-        let is_first = self.judged.replace(container.clone()).is_none();
-        if is_first {
+        if self.judged.is_none() {
             self.ask_container(&container);
         }
         match self.intake.verdict(&container) {
@@ -41,6 +40,7 @@ impl Follower {
         }
         let keeps = self.shared.settings.keep_carriage_returns;
         self.assembler.strip_carriage_returns(self.tracked.is_terminal() && !keeps);
+        self.judged = Some(container);
         None
     }
 
