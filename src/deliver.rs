@@ -17,6 +17,7 @@ use crate::encode::{Cache, Encoder};
 use crate::lane::{Lanes, Picked};
 use crate::metrics::{DestinationMetrics, DropReason, gauge_value};
 use crate::output::{Fault, Output};
+use crate::record::Container;
 use crate::shutdown::Stop;
 
 use batch::Part;
@@ -251,19 +252,19 @@ impl Delivery {
             let cache = self.caches.entry(lane).or_default();
             let encoded = self.encoder.encode(&chunk, cache, &mut batch.bytes, &mut batch.ends);
             self.metrics.lines_truncated.inc_by(encoded.truncated);
-            self.note_patched(encoded.patched);
+            self.note_patched(encoded.patched, &chunk.container);
             batch.parts.push(Part::of(chunk, settled));
         }
         self.window.push(batch);
         self.forget_closed_lanes();
     }
 
-    fn note_patched(&mut self, lines: u64) {
+    fn note_patched(&mut self, lines: u64, container: &Container) {
         if lines > 0 && self.metrics.lines_patched.get() == 0 {
             tracing::warn!(
-                destination = %self.name,
+                destination = %self.name, container = %container.name,
                 "a template has failed, and something stands in for it; the log at the level debug has \
-                 each case"
+                 each case, and downspout_lines_patched_total the number"
             );
         }
         self.metrics.lines_patched.inc_by(lines);

@@ -111,7 +111,9 @@ fn logspout_a_template_that_fails_for_one_container_costs_its_lines_a_field_and_
     agent.wait_for("each of its lines is counted", SOON, |metrics| {
         metrics.of("lines_patched_total", &receiver.route()) == 3
     });
-    agent.logged("that a template fails", |line| line.contains("a template has failed"));
+    agent.logged("that a template fails", |line| {
+        line.contains("a template has failed") && line.contains(&format!("container={bad}"))
+    });
     Site::say(&good, "later");
     receiver.inbox.wait("the route goes on", SOON, |frames| {
         check(frames.iter().any(|frame| frame.bytes.ends_with(b"later")), String::new)
