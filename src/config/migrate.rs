@@ -15,6 +15,7 @@
 //!   "routes": [{"uri": "syslog+tcp://logs:514", "ours": "…",
 //!     "notes": [{"verdict": "…", "words": "…"}]}],   // "ours" is null if it cannot be used
 //!   "unknown": [{"name": "KAFKA_TEMPLATE", "words": "…"}],
+//!   "notes": ["…"],              // what would be said of the settings at the start
 //!   "changes": ["…"],            // what changes without any setting
 //!   "command": "docker run …",   // for our own defaults, with the routes that can be used
 //!   "left_out": ["SYSLOG_PID"],  // variables that have no counterpart in it
@@ -37,9 +38,10 @@ use super::arguments::Arguments;
 use super::draft::Draft;
 use super::env::Env;
 use super::gather::Stated;
-use super::{Command, DEFAULT_ROUTE, complete, expand};
+use super::{Command, api, complete, expand};
 use crate::options::Problem;
 use crate::route::Route;
+use changes::PORTS;
 use report::{Report, Setting};
 use table::{Given, ROWS};
 
@@ -50,16 +52,16 @@ pub(super) fn command(
     (stated, arguments): (BTreeMap<&'static str, Stated>, Arguments),
     mut problems: Vec<Problem>,
 ) -> Command {
-    if draft.routes.is_empty() {
-        draft.routes.push(DEFAULT_ROUTE.to_owned());
-    }
+    let stored = api::Stored::read(&draft);
+    api::fall_back(&mut draft, &stored);
     let mut uris = draft.routes.clone();
     let alone = |uri: &String| Draft { routes: vec![uri.clone()], ..draft.clone() };
     // Each by itself: what is wrong with one says nothing of the others.
     let opened = |uri| complete(alone(uri), env, &mut Vec::new())?.routes.pop();
     let opened: Vec<Option<Route>> = uris.iter().map(opened).collect();
-    complete(draft, env, &mut problems);
-    expand(&mut uris, env);
+    let http = draft.http;
+    let notes = complete(draft, env, &mut problems).map(|config| config.notes).unwrap_or_default();
+    expand::routes(&mut uris, |name| env.get(name));
     let given = given(env, &stated);
     let rows = || ROWS.iter().filter_map(|row| Some((row, given.get(row.name)?)));
     let routes: Vec<_> = uris
@@ -68,8 +70,9 @@ pub(super) fn command(
         .map(|(uri, route)| routes::read(uri, route.as_ref(), &given))
         .collect();
     let report = Report {
-        settings: rows().map(|(row, value)| Setting::of(row, value)).collect(),
+        settings: rows().map(|(row, value)| Setting::of(row, value, http)).collect(),
         unknown: unknown::of(env),
+        notes,
         changes: changes::of(&given, &arguments),
         command: start::command(&routes, &given),
         left_out: start::left_out(&given),
@@ -80,11 +83,13 @@ pub(super) fn command(
     Command::Migrate { text, problems }
 }
 
-// logspout takes what is empty for unset, too.
+// logspout takes what is empty for unset, too. What Kubernetes sets for a service is none of its.
 fn given(env: &dyn Env, stated: &BTreeMap<&'static str, Stated>) -> Given {
     let value = |name: &'static str| match stated.get(name) {
         Some(stated) => Some(stated.value.clone()),
         None => env.get(name).filter(|value| !value.is_empty()),
     };
-    ROWS.iter().filter_map(|row| Some((row.name, value(row.name)?))).collect()
+    let is_linked = |name: &str, value: &str| PORTS.contains(&name) && api::is_linked(value);
+    let rows = ROWS.iter().filter_map(|row| Some((row.name, value(row.name)?)));
+    rows.filter(|(name, value)| !is_linked(name, value)).collect()
 }

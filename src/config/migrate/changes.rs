@@ -4,7 +4,8 @@
 use super::table::Given;
 use crate::config::arguments::Arguments;
 
-const PORTS: [&str; 3] = ["PORT", "HTTP_PORT", "HTTP_BIND_ADDRESS"];
+/// Variables that say where pages are served.
+pub(super) const PORTS: [&str; 3] = ["PORT", "HTTP_PORT", "HTTP_BIND_ADDRESS"];
 
 const ALWAYS: [&str; 11] = [
     "Positions are kept in /var/lib/downspout: mount a volume there. A restart goes on where the last run \

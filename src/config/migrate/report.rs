@@ -1,5 +1,7 @@
 //! The report as text for people and as JSON for tools. Never shows a value that may hold a secret.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 
 use super::routes::RouteWords;
@@ -17,6 +19,8 @@ pub(super) struct Report {
     pub(super) routes: Vec<RouteWords>,
     /// Names, and what is to be said of each.
     pub(super) unknown: Vec<(String, String)>,
+    /// What the agent would say of the settings at its start.
+    pub(super) notes: Vec<String>,
     pub(super) changes: Vec<String>,
     pub(super) command: String,
     /// Variables that the command has nothing for.
@@ -34,11 +38,12 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    /// What a row says of this value.
-    pub(super) fn of(row: &'static Row, value: &str) -> Self {
+    /// What a row says of this value. `http`: where pages are served.
+    pub(super) fn of(row: &'static Row, value: &str, http: Option<SocketAddr>) -> Self {
         let shown = |value: String| if row.hides { "…".to_owned() } else { value };
         let ours = match (row.ours)(value) {
             Ours::None | Ours::Default => None,
+            Ours::Http => http.map(|address| format!("DOWNSPOUT_HTTP={address}")),
             Ours::Variable(name, value) => Some(format!("{name}={}", shown(value))),
             Ours::Option(_, name, value) => Some(format!("?{name}={}", shown(value))),
         };
@@ -74,6 +79,7 @@ impl Report {
             "settings": self.settings.iter().map(Setting::json).collect::<Vec<_>>(),
             "routes": routes.collect::<Vec<_>>(),
             "unknown": unknown.collect::<Vec<_>>(),
+            "notes": self.notes,
             "changes": self.changes,
             "command": self.command,
             "left_out": self.left_out,
@@ -103,14 +109,11 @@ impl Report {
                 page.words(0, &format!("{} {words}{end}", shown(name)));
             }
         }
-        page.heading("Routes");
-        for route in &self.routes {
-            page.plain(0, &shown(&route.uri));
-            for (verdict, words) in &route.notes {
-                page.words(1, &format!("{}: {words}.", verdict.words()));
-            }
-            if let Some(ours) = &route.ours {
-                page.plain(1, &format!("In our own words: {}", clean(ours)));
+        self.put_routes(&mut page);
+        if !self.notes.is_empty() {
+            page.heading("What is to be said of these settings");
+            for note in &self.notes {
+                page.words(0, &format!("- {}.", clean(note)));
             }
         }
         page.heading("What changes without a setting");
@@ -124,6 +127,9 @@ impl Report {
         if self.command.contains('…') {
             page.words(0, "For … put in what is not shown here, since it may be a secret.");
         }
+        if self.routes.iter().any(|route| route.ours.is_none()) {
+            page.words(0, "Routes that cannot be used are not in it.");
+        }
         if !self.left_out.is_empty() {
             let names = self.left_out.join(", ");
             page.words(
@@ -134,6 +140,22 @@ impl Report {
             );
         }
         page.0
+    }
+
+    fn put_routes(&self, page: &mut Page) {
+        page.heading("Routes");
+        if self.routes.is_empty() {
+            page.plain(0, "None is given.");
+        }
+        for route in &self.routes {
+            page.plain(0, &shown(&route.uri));
+            for (verdict, words) in &route.notes {
+                page.words(1, &format!("{}: {words}.", verdict.words()));
+            }
+            if let Some(ours) = &route.ours {
+                page.plain(1, &format!("In our own words: {}", clean(ours)));
+            }
+        }
     }
 }
 

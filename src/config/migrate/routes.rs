@@ -20,15 +20,15 @@ pub(super) struct RouteWords {
 
 /// What logspout puts before a scheme for lines to be joined.
 const JOINING: &str = "multiline+";
-/// Schemes of the bare line, and what they are without logspout.
+/// Schemes of the bare line, and their full names.
 const RAW: [(&str, &str); 7] = [
-    ("raw", "syslog+udp"),
-    ("raw+udp", "syslog+udp"),
-    ("udp", "syslog+udp"),
-    ("raw+tcp", "syslog+tcp"),
-    ("tcp", "syslog+tcp"),
-    ("raw+tls", "syslog+tls"),
-    ("tls", "syslog+tls"),
+    ("raw", "raw+udp"),
+    ("raw+udp", "raw+udp"),
+    ("udp", "raw+udp"),
+    ("raw+tcp", "raw+tcp"),
+    ("tcp", "raw+tcp"),
+    ("raw+tls", "raw+tls"),
+    ("tls", "raw+tls"),
 ];
 const SYSLOG: [(&str, &str); 4] = [
     ("syslog", "syslog+udp"),
@@ -41,6 +41,9 @@ const MODULES: [&str; 8] =
     ["logstash", "gelf", "redis", "kafka", "kinesis", "cloudwatchlogs", "loki", "splunk"];
 /// Options that may hold a secret, such as a service's token.
 const HIDDEN: [&str; 2] = ["raw_format", "external_id"];
+/// logspout's names of options that have one of our own.
+const RENAMED: [(&str, &str); 3] =
+    [("LOGSPOUT_GROUP", "group"), ("LOGSPOUT_STREAM", "stream"), ("DELAY", "flush")];
 /// Options that our own formats do not have.
 const OF_LOGSPOUT: [&str; 2] = ["append_tag", "structured_data"];
 const MULTILINE_VARIABLES: [&str; 5] = [
@@ -115,7 +118,8 @@ impl<'a> Parts<'a> {
     fn ours(&self, route: &Route, given: &Given) -> String {
         let mut options = Pairs(Vec::new());
         for (key, value) in &route.written {
-            match key.as_str() {
+            let renamed = RENAMED.iter().find(|(theirs, _)| theirs == key).map(|(_, ours)| *ours);
+            match renamed.unwrap_or(key) {
                 "append_tag" if given.contains_key("SYSLOG_TAG") => {}
                 "append_tag" => options.add("tag", &format!("{{{{.Name}}}}{value}")),
                 "format" if value == "logspout" => {}
@@ -131,9 +135,6 @@ impl<'a> Parts<'a> {
             {
                 options.add(name, if row.hides { "…" } else { &value });
             }
-        }
-        if self.has(Scope::Raw) {
-            options.add("format", "raw");
         }
         if self.has(Scope::Stream) {
             options.add("framing", "lf");

@@ -5,7 +5,8 @@ use super::routes::RouteWords;
 use super::table::{Given, Ours, ROWS, Row, Verdict};
 
 /// Variables that have no other name here.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 9] = [
+    "ROUTESPATH",
     "EXCLUDE_LABELS",
     "EXCLUDE_LABEL",
     "TAIL",
@@ -15,8 +16,8 @@ const KEPT: [&str; 8] = [
     "DOCKER_CERT_PATH",
     "DOCKER_API_VERSION",
 ];
-/// Variables that say something of HTTP or of stored routes: the command has ports of its own.
-const APART: [&str; 5] = ["ROUTE_URIS", "ROUTESPATH", "PORT", "HTTP_PORT", "HTTP_BIND_ADDRESS"];
+/// The variable of the routes, which the command has as arguments.
+const APART: &str = "ROUTE_URIS";
 
 const FIRST: [&str; 5] = [
     "docker run -d --name downspout --restart always",
@@ -31,7 +32,7 @@ pub(super) fn command(routes: &[RouteWords], given: &Given) -> String {
     let mut words: Vec<String> = FIRST.map(str::to_owned).to_vec();
     let variables = ROWS.iter().filter_map(|row| variable(row, given.get(row.name)?));
     words.extend(variables.map(|variable| format!("-e {}", quoted(&variable))));
-    words.push("downspout".into());
+    words.push("downspout:dev".into());
     let usable = routes.iter().filter_map(|route| route.ours.as_deref());
     words.extend(usable.map(quoted));
     words.join(" \\\n  ")
@@ -41,21 +42,18 @@ pub(super) fn command(routes: &[RouteWords], given: &Given) -> String {
 pub(super) fn left_out(given: &Given) -> Vec<&'static str> {
     let is_left_out = |row: &&Row| {
         let Some(value) = given.get(row.name) else { return false };
-        let has_place = KEPT.contains(&row.name) || APART.contains(&row.name);
-        row.verdict != Verdict::Unneeded && !has_place && row.says(value)
+        row.verdict != Verdict::Unneeded && !KEPT.contains(&row.name) && row.says(value)
     };
     ROWS.iter().filter(is_left_out).map(|row| row.name).collect()
 }
 
 fn variable(row: &Row, value: &str) -> Option<String> {
-    if APART.contains(&row.name) {
-        return None;
-    }
     match (row.ours)(value) {
-        Ours::Variable(name, value) => Some(format!("{name}={value}")),
+        Ours::Variable(name, value) if row.name != APART => Some(format!("{name}={value}")),
         Ours::None if row.name == "DOCKER_HOST" => Some("DOCKER_HOST=…".into()),
         Ours::None if KEPT.contains(&row.name) => Some(format!("{}={value}", row.name)),
-        Ours::None | Ours::Option(..) | Ours::Default => None,
+        // Of `Http`, the command has a port of its own.
+        Ours::Http | Ours::None | Ours::Variable(..) | Ours::Option(..) | Ours::Default => None,
     }
 }
 

@@ -69,6 +69,8 @@ pub(super) enum Ours {
     Default,
     /// A variable and its value.
     Variable(&'static str, String),
+    /// A part of `DOWNSPOUT_HTTP`.
+    Http,
     /// An option of a route and its value.
     Option(Scope, &'static str, String),
 }
@@ -162,7 +164,7 @@ pub(super) const ROWS: &[Row] = &[
     row("ROUTE_URIS", Better,
         "It is read as logspout reads it: commas between routes, and arguments count instead. All problems \
          of all routes are named before anything starts.",
-        |value| Ours::Variable("DOWNSPOUT_ROUTES", value.to_owned())),
+        |_| Ours::Variable("DOWNSPOUT_ROUTES", "…".into())),
     row("ROUTESPATH", Same,
         "Routes that logspout's API has stored there are read at the start, and one that is unusable is \
          named and passed over. Making more by the API takes the token of DOWNSPOUT_API_TOKEN.",
@@ -197,13 +199,13 @@ pub(super) const ROWS: &[Row] = &[
         |_| Ours::Variable("DOWNSPOUT_LOG_LEVEL", "debug".into())),
     row("HTTP_BIND_ADDRESS", Same,
         "HTTP is served there, unless DOWNSPOUT_HTTP is set. The pages differ: see below.",
-        none),
+        |_| Ours::Http),
     row("PORT", Same,
         "HTTP is served on this port, unless DOWNSPOUT_HTTP is set; it counts before HTTP_PORT.",
-        |value| Ours::Variable("DOWNSPOUT_HTTP", format!("0.0.0.0:{value}"))),
+        |_| Ours::Http),
     row("HTTP_PORT", Same,
         "HTTP is served on this port, unless PORT or DOWNSPOUT_HTTP is set.",
-        |value| Ours::Variable("DOWNSPOUT_HTTP", format!("0.0.0.0:{value}"))),
+        |_| Ours::Http),
     row("RETRY_COUNT", Unneeded,
         "Destinations are tried for ever, with longer and longer pauses up to DOWNSPOUT_BACKOFF_MAX. \
          Nothing exits for them.",

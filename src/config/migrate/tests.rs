@@ -141,7 +141,7 @@ fn what_is_said_in_our_own_words_can_be_said() {
             .collect();
         let started = parse(&env, &ours);
         assert!(matches!(started, Ok(Command::Run(_))), "{ours:?} {env:?}: {started:?}");
-        ours.retain(|uri| uri.contains("multiline") || uri.starts_with("syslog+"));
+        ours.retain(|uri| uri.starts_with("syslog+") || uri.starts_with("raw+"));
         assert_eq!(ours.len(), 6, "no scheme of logspout's is left: {ours:?}");
     }
 }
@@ -174,23 +174,18 @@ const ROUTES: Routes = &[
         "counts the bytes of each message, by SYSLOG_TCP_FRAMING",
         "syslog+tcp://h:1?framing=octet-counting",
     ),
-    (
-        &[],
-        "udp://h:1",
-        "\"same\": \"sends logspout's bytes: the bare",
-        "syslog+udp://h:1?format=raw",
-    ),
+    (&[], "udp://h:1", "\"same\": \"sends logspout's bytes: the bare", "raw+udp://h:1"),
     (
         &[],
         "multiline+tcp://h:1",
         "joins the lines of all containers",
-        r"syslog+tcp://h:1?format=raw&multiline_pattern=^\s&multiline_match=nonfirst",
+        r"raw+tcp://h:1?multiline_pattern=^\s&multiline_match=nonfirst",
     ),
     (
         &[("MULTILINE_ENABLE_DEFAULT", "false")],
         "multiline+tcp://h:1",
         "containers with LOGSPOUT_MULTILINE=true",
-        "syslog+tcp://h:1?multiline=off&format=raw",
+        "raw+tcp://h:1?multiline=off",
     ),
     (
         &[],
@@ -262,8 +257,7 @@ fn what_cannot_work_is_named_and_the_rest_is_told_all_the_same() {
     let (text, problems) = migrate(&[], &["udp://h:x", "tcp://fine:1"]);
     assert_eq!(problems.len(), 1);
     assert!(text.contains("it cannot be used as it is"), "{text}");
-    assert!(text.contains("'syslog+tcp://fine:1?format=raw'"), "it is in the command: {text}");
-    assert!(!text.contains("'udp://h:x") && !text.contains("downspout \\\n  udp"), "{text}");
+    assert!(text.contains("downspout:dev \\\n  raw+tcp://fine:1\nRoutes that cannot"), "{text}");
 }
 
 #[test]
@@ -308,6 +302,65 @@ fn changes_that_a_setting_prevents_are_not_told() {
 }
 
 #[test]
+fn where_pages_are_served_is_told_from_all_that_says_it() {
+    type Rows = [(&'static [(&'static str, &'static str)], &'static [&'static str]); 4];
+    let rows: Rows = [
+        (&[("PORT", "8000")], &["DOWNSPOUT_HTTP=0.0.0.0:8000"]),
+        (
+            &[("HTTP_BIND_ADDRESS", "127.0.0.1"), ("HTTP_PORT", "8001"), ("PORT", "8000")],
+            &["DOWNSPOUT_HTTP=127.0.0.1:8000"; 3],
+        ),
+        (
+            &[("HTTP_PORT", "8001"), ("DOWNSPOUT_HTTP", "127.0.0.1:1")],
+            &["DOWNSPOUT_HTTP=127.0.0.1:1"],
+        ),
+        // As Kubernetes sets it: nothing of logspout's.
+        (&[("HTTP_PORT", "tcp://10.0.0.1:80")], &[]),
+    ];
+    for (env, wanted) in rows {
+        let printed = json(env, &["udp://h:1"]);
+        let settings = printed["settings"].as_array().unwrap().iter();
+        let ours: Vec<_> = settings.map(|setting| setting["ours"].as_str().unwrap()).collect();
+        assert_eq!(ours, wanted, "{env:?}");
+        let moves = printed["changes"].to_string().contains("port 9514");
+        assert_eq!(moves, wanted.is_empty(), "{env:?}");
+    }
+}
+
+#[test]
+fn what_the_start_would_say_is_said_here_too() {
+    let env = [
+        ("TAIL", "5"),
+        ("SYSLOG_TAG", "{{.Container.Config.Env}}"),
+        ("TZ", "Nowhere/At_all"),
+        ("RAW_FORMAT", r"{{toJSON .Data}}\n"),
+    ];
+    let printed = json(&env, &["syslog://h:1?filter.name=$NOT_SET"]);
+    let notes = printed["notes"].to_string();
+    for said in [
+        "TAIL does nothing without BACKLOG=true",
+        "NOT_SET is not set",
+        "RAW_FORMAT ends with a backslash",
+        "TZ=\\\"Nowhere/At_all\\\": unknown zone",
+        "DOWNSPOUT_CONTAINER_VARIABLES",
+    ] {
+        assert!(notes.contains(said), "{said}: {notes}");
+    }
+    assert_eq!(printed["problems"], serde_json::json!([]));
+}
+
+#[test]
+fn the_names_of_the_module_for_cloudwatch_become_ours_and_the_route_counts() {
+    let env = [("LOGSPOUT_GROUP", "g"), ("LOGSPOUT_STREAM", "s")];
+    let uri = "cloudwatch://eu-west-1?LOGSPOUT_STREAM={{.Name}}&DELAY=8";
+    let printed = json(&env, &[uri]);
+    let ours = "cloudwatch://eu-west-1?flush=8&stream={{.Name}}&group=g";
+    assert_eq!(printed["routes"][0]["ours"], ours);
+    let route = [ours.to_owned()];
+    assert!(matches!(parse(&BTreeMap::new(), &route), Ok(Command::Run(_))));
+}
+
+#[test]
 fn the_command_says_what_it_has_nothing_for() {
     let env = [
         ("BACKLOG", "true"),
@@ -316,6 +369,7 @@ fn the_command_says_what_it_has_nothing_for() {
         ("EXCLUDE_LABELS", "a b;it's"),
         ("INACTIVITY_TIMEOUT", "1m30s"),
         ("RETRY_COUNT", "1"),
+        ("ROUTESPATH", "/routes"),
         ("PORT", "80"),
     ];
     let printed = json(&env, &["udp://h:1"]);
@@ -326,10 +380,11 @@ fn the_command_says_what_it_has_nothing_for() {
         r"-e 'EXCLUDE_LABELS=a b;it'\''s' ",
         "-e DOWNSPOUT_PROBE_AFTER=90000ms ",
         "-e 'DOCKER_HOST=…' ",
-        "'syslog+udp://h:1?format=raw'",
+        "-e ROUTESPATH=/routes ",
+        "raw+udp://h:1",
     ] {
         assert!(command.contains(part), "{part}: {command}");
     }
-    assert!(!command.contains("s3cret") && !command.contains("PORT"), "{command}");
+    assert!(!command.contains("s3cret") && !command.contains("PORT="), "{command}");
     assert_eq!(printed["left_out"], serde_json::json!(["SYSLOG_PID"]));
 }
