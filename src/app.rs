@@ -22,7 +22,6 @@ use crate::metrics::{Metrics, gauge_value};
 use crate::net::kernel;
 use crate::options::Problem;
 use crate::record::Timestamp;
-use crate::registry::Folder;
 use crate::select::Selection;
 use crate::shutdown::{Stop, Tasks};
 use crate::source::docker::Docker;
@@ -110,9 +109,7 @@ impl App {
         let started = Timestamp::now();
         let routes = std::mem::take(&mut config.routes);
         app.destinations.open_given(routes, std::mem::take(&mut config.api.given), started);
-        if let Some(folder) = Folder::at(&config.api.routes_path) {
-            app.destinations.restore(&folder, started);
-        }
+        app.destinations.restore(std::mem::take(&mut config.api.stored), started);
         app.positions.keep(&metrics);
         // Every series is there by now.
         if let Some(admin) = admin {

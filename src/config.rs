@@ -39,13 +39,10 @@ use arguments::{Action, Arguments};
 use draft::Draft;
 use endpoint::{certificates, default_endpoint};
 
-pub use api::{Api, Openings};
+pub use api::{Api, Openings, Stored};
 pub use env::{Env, ProcessEnv, Terminals};
 pub use gather::Stated;
 pub use plan::{Plan, Share};
-
-/// The route when none is given.
-const DEFAULT_ROUTE: &str = "stdout://";
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -103,7 +100,7 @@ pub enum Command {
 /// Everything the agent is told.
 #[derive(Debug)]
 pub struct Config {
-    /// Where lines go; at least one.
+    /// Where lines go; none if they are only to be looked at, or routes come over HTTP.
     pub routes: Vec<Route>,
     /// All counters; those of the routes' outputs are registered already.
     pub metrics: Metrics,
@@ -253,10 +250,9 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
     let terminals = env.terminals();
     let colours = !draft.no_color && env.get("TERM").is_none_or(|term| term != "dumb");
     let terminal = Terminal { attached: terminals.stdout, colour: terminals.stdout && colours };
-    if draft.routes.is_empty() {
-        draft.routes.push(DEFAULT_ROUTE.to_owned());
-    }
-    let unset = expand(&mut draft.routes, env);
+    let stored = Stored::read(&draft);
+    api::fall_back(&mut draft, &stored);
+    let unset = expand::routes(&mut draft.routes, |name| env.get(name));
     let logspout = noted(logspout::inherited(&draft), problems);
     let rules = noted(logspout::rules(&draft).map_err(|problem| vec![problem]), problems);
     let nothing = Inherited::nothing();
@@ -268,15 +264,16 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
         allowed: &draft.labels,
     };
     let routes = noted(Route::parse_all(&draft.routes, &opening), problems);
+    if routes.is_none() {
+        // It may well be what is wrong.
+        problems.extend(logspout::unset(&unset).map(Problem::new));
+    }
     let variables = &draft.container_variables;
     problems.extend(routes.iter().flatten().flat_map(|route| api::hidden(route, variables)));
     let plan = routes.as_ref().and_then(|routes| {
-        let needs = routes.iter().map(|route| (route.name.clone(), route.window_bytes));
-        let tails = if draft.live_tails { tail::MEMORY_BYTES } else { 0 };
-        let plan = Plan::beside(tails, draft.memory_limit, draft.max_line_bytes, needs);
-        noted(plan.map_err(|problem| vec![problem]), problems)
+        noted(plan_of(&draft, routes).map_err(|problem| vec![problem]), problems)
     });
-    let fields = api::fields(&draft, routes.as_deref().unwrap_or_default(), &opening);
+    let fields = api::fields(&draft, routes.as_deref().unwrap_or_default(), &stored, &opening);
     let openings = Openings::new(&draft, terminal, logspout.as_ref(), fields.clone());
     let source = match draft.replay.take() {
         Some(input) => Some(SourceChoice::Replay(input, draft.hostname.take().unwrap_or_default())),
@@ -284,12 +281,13 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
             .map(|settings| wanting(settings, &draft, &fields))
             .map(SourceChoice::Docker),
     };
+    let routes = routes?;
     let mut notes = logspout::notes(&draft, &unset);
     notes.extend(draft.aside.take());
-    let routes = routes?;
-    let names = routes.iter().map(|route| route.selection.name().to_owned());
-    let names = names.filter(|name| !name.is_empty()).collect();
-    let api = Api::new(&mut draft, &routes, openings);
+    notes.extend(
+        routes.iter().filter_map(|route| api::empty_environment(route, &draft.container_variables)),
+    );
+    let api = Api::new(&mut draft, &routes, stored, openings);
     Some(Config {
         routes,
         metrics,
@@ -303,24 +301,16 @@ fn complete(mut draft: Draft, env: &dyn Env, problems: &mut Vec<Problem>) -> Opt
         http: draft.http,
         metrics_token: draft.metrics_token,
         log_level: draft.log_level.unwrap_or(Level::INFO),
-        rules: Arc::new(Rules { routes: names, ..rules? }),
+        rules: Arc::new(rules?),
         api,
         notes,
     })
 }
 
-/// Puts the variables into the routes. Returns the names that are not set, by route.
-fn expand(routes: &mut [String], env: &dyn Env) -> BTreeMap<String, Vec<String>> {
-    let mut unset = BTreeMap::new();
-    for uri in routes {
-        let mut names = Vec::new();
-        let text = expand::expanded(uri, |name| env.get(name), |name| names.push(name.to_owned()));
-        if !names.is_empty() {
-            unset.insert(crate::route::redacted(uri), names);
-        }
-        *uri = text;
-    }
-    unset
+fn plan_of(draft: &Draft, routes: &[Route]) -> Result<Plan, Problem> {
+    let needs = routes.iter().map(|route| (route.name.clone(), route.window_bytes));
+    let tails = if draft.live_tails { tail::MEMORY_BYTES } else { 0 };
+    Plan::beside(tails, draft.memory_limit, draft.max_line_bytes, needs)
 }
 
 /// What is to be kept of inspections for the routes' templates.
@@ -356,7 +346,8 @@ fn docker(draft: &Draft, env: &dyn Env) -> Result<docker::Settings, Problem> {
         container_series: draft.container_series,
         wanted: docker::engine::Wanted::default(),
         tail: logspout::tail(draft)?,
-        keep_carriage_returns: logspout::allow_tty(draft)? == Some(true),
+        // What is wrong with it is said with the rules.
+        keep_carriage_returns: matches!(logspout::allow_tty(draft), Ok(Some(true))),
     })
 }
 

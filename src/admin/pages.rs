@@ -6,7 +6,7 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::access::Token;
-use super::body::{JSON, Reply, TEXT, reply, unauthorized};
+use super::body::{JSON, Reply, TEXT, not_allowed, reply, unauthorized};
 use crate::metrics::{DestinationMetrics, Metrics};
 use crate::shutdown::{Stop, Tasks};
 
@@ -33,7 +33,7 @@ impl Pages {
             return self.healthy();
         }
         if method != Method::GET {
-            return reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
+            return not_allowed("GET");
         }
         match path {
             "/metrics" if !self.admits(headers) => {
@@ -198,6 +198,8 @@ mod tests {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::HEAD, Method::OPTIONS] {
             assert_eq!(status(method, "/metrics"), 405);
         }
+        let refusal = site.pages.reply(&Method::PUT, "/livez", &HeaderMap::new());
+        assert_eq!(refusal.headers()["allow"], "GET");
         for method in [Method::POST, Method::HEAD, Method::DELETE] {
             assert_eq!(status(method, "/health"), 503, "any method, as in logspout");
         }

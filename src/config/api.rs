@@ -3,19 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 
 use super::draft::Draft;
 use crate::encode::Terminal;
 use crate::metrics::Metrics;
 use crate::options::Problem;
-use crate::registry::Object;
+use crate::registry::{Folder, Object};
 use crate::route::{Inherited, Opening, Route};
 use crate::select::Allowed;
 
-/// Routes as logspout's users make them over HTTP: what their templates need is asked for from the
-/// start, for an inspection is kept once.
-const USUAL: [&str; 2] = ["syslog://localhost:514", "raw://localhost:514"];
+/// Routes as they may be made over HTTP: what their templates need is asked for from the start, for
+/// an inspection is kept once. All of it would be too much: it takes some 10 KiB a container.
+const USUAL: [&str; 3] = [
+    "raw://localhost:514",
+    "syslog://localhost:514?format=logspout",
+    "syslog://localhost:514?format=rfc5424&tag={{.ImageID}}{{.Command}}{{.Container.ID}}\
+     {{.Container.Name}}{{.Container.Created}}{{.Container.Config.Hostname}}\
+     {{.Container.Config.Domainname}}{{.Container.Config.Image}}{{.Container.Config.Labels}}\
+     {{.Container.Config.Cmd}}{{.Container.Config.Env}}{{.Container.State.Pid}}\
+     {{.Container.HostConfig.LogConfig}}{{.Container.NetworkSettings.IPAddress}}",
+];
 
 /// Where logspout listens if only the other half is said.
 const LOGSPOUT_PORT: u16 = 80;
@@ -27,12 +34,23 @@ pub struct Api {
     pub live_tails: bool,
     /// Who may change routes, and who may look; `None` where nobody may and everybody may.
     pub token: Option<String>,
-    /// Where routes that were made over HTTP are stored, if it exists.
-    pub routes_path: PathBuf,
+    /// The routes that an earlier run, or logspout, has stored.
+    pub stored: Stored,
     /// The routes given at the start, for showing them: in the order of `Config::routes`.
     pub given: Vec<Object>,
     /// How one more route is opened.
     pub openings: Openings,
+}
+
+/// The routes that were made over HTTP, in their folder.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// Where they are; `None` if nothing is stored.
+    pub folder: Option<Folder>,
+    /// Those that could be read.
+    pub objects: Vec<Object>,
+    /// What is wrong with the others.
+    pub problems: Vec<Problem>,
 }
 
 /// What every route of a run is opened with.
@@ -50,15 +68,31 @@ pub struct Openings {
 
 impl Api {
     /// What the settings say, beside the routes that were made from them.
-    pub(super) fn new(draft: &mut Draft, routes: &[Route], openings: Openings) -> Self {
+    pub(super) fn new(
+        draft: &mut Draft,
+        routes: &[Route],
+        stored: Stored,
+        openings: Openings,
+    ) -> Self {
         let given = routes.iter().zip(&draft.routes);
         Self {
             live_tails: draft.live_tails,
             given: given.map(|(route, uri)| Object::of_uri(&route.name, uri)).collect(),
             token: draft.api_token.take(),
-            routes_path: draft.routes_path.take().unwrap_or_default(),
+            stored,
             openings,
         }
+    }
+}
+
+impl Stored {
+    /// Reads them where there is such a folder.
+    pub(super) fn read(draft: &Draft) -> Self {
+        let Some(folder) = draft.routes_path.as_deref().and_then(Folder::at) else {
+            return Self::default();
+        };
+        let (objects, problems) = folder.load();
+        Self { folder: Some(folder), objects, problems }
     }
 }
 
@@ -106,6 +140,15 @@ impl Openings {
     }
 }
 
+/// Standard output if no route is given and none is to come. Whoever looks at lines over HTTP, or makes
+/// routes there, does not want all of them once more in the log of our own container.
+pub(super) fn fall_back(draft: &mut Draft, stored: &Stored) {
+    let by_http = draft.live_tails || draft.api_token.is_some();
+    if draft.routes.is_empty() && !by_http && stored.objects.is_empty() {
+        draft.routes.push("stdout://".to_owned());
+    }
+}
+
 /// What a route's templates would show of the containers' environments and may not.
 pub(super) fn hidden(route: &Route, allowed: &BTreeSet<String>) -> Vec<Problem> {
     let names = route.needs().variables.into_iter().filter(|name| !allowed.contains(name));
@@ -119,20 +162,42 @@ pub(super) fn hidden(route: &Route, allowed: &BTreeSet<String>) -> Vec<Problem> 
     names.map(problem).collect()
 }
 
-/// What is to be kept of inspections: for the routes, and for those that may be made over HTTP.
+/// A word on a template that shows the containers' whole environment, of which nothing may be shown.
+pub(super) fn empty_environment(route: &Route, allowed: &BTreeSet<String>) -> Option<String> {
+    let is_environment = |path: &Vec<String>| *path == ["Config", "Env"];
+    let shows = allowed.is_empty() && route.needs().fields.iter().any(is_environment);
+    shows.then(|| {
+        format!(
+            "{}: a template shows .Container.Config.Env, which may hold secrets and is empty here; name \
+             what it may show in DOWNSPOUT_CONTAINER_VARIABLES",
+            route.name
+        )
+    })
+}
+
+/// What is to be kept of inspections: for the routes, for those that are stored, and for those that
+/// may be made over HTTP.
 pub(super) fn fields(
     draft: &Draft,
     routes: &[Route],
+    stored: &Stored,
     opening: &Opening<'_>,
 ) -> BTreeSet<Vec<String>> {
     let mut fields: BTreeSet<_> = routes.iter().flat_map(|route| route.needs().fields).collect();
-    if draft.api_token.is_some() {
-        let nowhere = Metrics::new();
-        let opening = Opening { metrics: &nowhere, ..*opening };
-        let usual = USUAL.iter().filter_map(|uri| Route::parse(uri, &opening).ok());
-        fields.extend(usual.flat_map(|route| route.needs().fields));
-    }
+    let nowhere = Metrics::new();
+    let opening = Opening { metrics: &nowhere, ..*opening };
+    let usual = USUAL.iter().filter(|_| draft.api_token.is_some()).map(|uri| (*uri).to_owned());
+    // What is wrong with one that is stored is said once it is opened.
+    let uris = usual.chain(stored.objects.iter().filter_map(|object| object.uri().ok()));
+    let others = uris.filter_map(|uri| Route::parse(&uri, &opening).ok());
+    fields.extend(others.flat_map(|route| route.needs().fields));
     fields
+}
+
+/// Whether this is no port of the user's: Kubernetes sets `HTTP_PORT=tcp://…` for a service that is
+/// called http.
+pub(super) fn is_linked(port: &str) -> bool {
+    port.contains("://")
 }
 
 /// Where the server listens: as we are told, or else as logspout is. The second value is a word on
@@ -146,8 +211,6 @@ pub(super) fn listens_at(draft: &Draft) -> Result<(Option<SocketAddr>, Option<St
         return Ok((None, Some(note.to_owned())));
     }
     let of = |name: &str| draft.logspout.get(name).map(String::as_str);
-    // Kubernetes sets HTTP_PORT=tcp://… for a service that is called http.
-    let is_linked = |text: &&str| text.contains("://");
     let port = of("PORT").map(|text| ("PORT", text));
     let port = port.or(of("HTTP_PORT").map(|text| ("HTTP_PORT", text)));
     let port = port.filter(|(_, text)| !is_linked(text));

@@ -1,10 +1,29 @@
 //! `$NAME` and `${NAME}` in route URIs, as Go's `os.Expand` reads them, which logspout uses: a name
 //! that is not set is empty. Never looks at the environment itself.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::route::redacted;
+
+/// The names that are not set, by route.
+pub(super) type Unset = BTreeMap<String, BTreeSet<String>>;
+
+/// Puts the variables into the routes.
+pub(super) fn routes(routes: &mut [String], value: impl Fn(&str) -> Option<String>) -> Unset {
+    let mut unset = Unset::new();
+    for uri in routes {
+        let shown = redacted(uri);
+        *uri = expanded(uri, &value, |name| {
+            unset.entry(shown.clone()).or_default().insert(name.to_owned());
+        });
+    }
+    unset
+}
+
 /// The text with its variables put in. `unset` is told the names that have no value.
 ///
 /// A literal dollar sign is `%24` in a URI, or `$$`, which Go takes for a variable of that name.
-pub(super) fn expanded(
+fn expanded(
     text: &str,
     value: impl Fn(&str) -> Option<String>,
     mut unset: impl FnMut(&str),

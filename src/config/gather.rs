@@ -134,6 +134,11 @@ fn given(
     let Some(path) = file else { return Ok(None) };
     let place = format!("{file_name}={}", path.escape_debug());
     let text = content(&path).map_err(|why| Problem::new(format!("{place}: {why}")))?;
+    // Else what it was to protect would be open to everybody.
+    if setting.secret && text.is_empty() {
+        let why = "the file is empty; write the value into it, or leave the variable out";
+        return Err(Problem::new(format!("{place}: {why}")));
+    }
     // What is wrong with a route is said with the route, but a key is none.
     if ROUTES.contains(&name)
         && let Some(at) = crate::route::split_list(&text).position(|uri| !uri.contains("://"))

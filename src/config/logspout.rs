@@ -1,10 +1,10 @@
 //! logspout's variables to settings of ours: who only changed the image has them still. Never reads
 //! the environment itself.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::draft::Draft;
+use super::expand::Unset;
 use crate::encode::Logspout;
 use crate::options::{Problem, parse_flag};
 use crate::route::{Inherited, LogspoutMultiline, LogspoutTexts};
@@ -21,13 +21,9 @@ const MOST_HOST_BYTES: u64 = 16 << 10;
 pub(super) fn inherited(draft: &Draft) -> Result<Inherited, Vec<Problem>> {
     let mut problems = Vec::new();
     let of = |name: &str| draft.logspout.get(name).cloned();
-    let zone = match Zone::local(draft.logspout.get("TZ").map(String::as_str)) {
-        Ok(zone) => zone,
-        Err(why) => {
-            problems.push(Problem::new(why));
-            Zone::utc()
-        }
-    };
+    // Go takes UTC as well, and an image has no zones: most who set TZ for all of their services
+    // want nothing of it here.
+    let zone = zone(draft).unwrap_or_else(|_| Zone::utc());
     let host = host_file();
     let encoding = Logspout::of(of, host.as_deref(), zone).map_err(|more| problems.extend(more));
     let text = |name: &str| draft.logspout.get(name).map(String::as_str);
@@ -45,6 +41,10 @@ pub(super) fn inherited(draft: &Draft) -> Result<Inherited, Vec<Problem>> {
         }
         _ => Err(problems),
     }
+}
+
+fn zone(draft: &Draft) -> Result<Zone, String> {
+    Zone::local(draft.logspout.get("TZ").map(String::as_str))
 }
 
 fn host_file() -> Option<String> {
@@ -74,7 +74,6 @@ pub(super) fn rules(draft: &Draft) -> Result<Rules, Problem> {
         },
         shipping: &docker::SHIPPING,
         allowed: draft.labels.clone(),
-        routes: Vec::new(),
     })
 }
 
@@ -126,14 +125,35 @@ pub(super) fn go_duration(text: &str) -> Option<Duration> {
     (!text.is_empty()).then(|| Duration::try_from_secs_f64(seconds).ok())?
 }
 
+/// The variables in routes that have no value.
+pub(super) fn unset(names: &Unset) -> impl Iterator<Item = String> {
+    names.iter().map(|(uri, names)| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (names, verb) = (names.join(", "), if names.len() == 1 { "is" } else { "are" });
+        format!(
+            "{uri}: {names} {verb} not set; what is not set counts as empty, as in logspout. Write %24 for \
+             a dollar sign"
+        )
+    })
+}
+
 /// What is worth a word at the start: what does not do what it did in logspout.
-pub(super) fn notes(draft: &Draft, unset: &BTreeMap<String, Vec<String>>) -> Vec<String> {
-    let mut notes = Vec::new();
-    for (uri, names) in unset {
-        let names = names.join(", ");
-        notes.push(format!(
-            "{uri}: {names} is not set and counts as empty, as in logspout; write %24 for a dollar sign"
-        ));
+pub(super) fn notes(draft: &Draft, unset_names: &Unset) -> Vec<String> {
+    let mut notes: Vec<String> = unset(unset_names).collect();
+    if draft.routes.is_empty() {
+        notes
+            .push("no route is given; nothing is shipped but by routes that come over HTTP".into());
+    }
+    if let Err(why) = zone(draft) {
+        notes.push(format!("{why}; until then times in logspout's layouts are in UTC"));
+    }
+    if draft.logspout.get("RAW_FORMAT").is_some_and(|text| text.ends_with(r"\n")) {
+        // As in an example of its README, in quotes of a shell that keep it.
+        notes.push(
+            "RAW_FORMAT ends with a backslash and an n, which are sent as they are, as in logspout; end it \
+             with a real line feed"
+                .into(),
+        );
     }
     if draft.logspout.contains_key("TAIL") && !draft.backlog {
         notes.push("TAIL does nothing without BACKLOG=true: logs are followed from now on".into());

@@ -94,7 +94,8 @@ macro_rules! logspout {
 #[rustfmt::skip]
 pub(crate) const SETTINGS: &[Setting] = &[
     secret(row("DOWNSPOUT_ROUTES", "", "URI,URI…", draft::routes,
-        "Where lines go. Route URIs given as arguments replace these; without any, stdout://.")),
+        "Where lines go. Route URIs given as arguments replace these. Without any, and without live tails or \
+         routes over HTTP: stdout://.")),
     secret(row("ROUTE_URIS", "", "URI,URI…", draft::routes,
         "The same under the name that logspout uses; where both are set, both are used.")),
     row("DOWNSPOUT_SOURCE", "docker", "docker|replay:PATH|replay:-", draft::source,

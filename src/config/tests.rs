@@ -151,7 +151,8 @@ fn logspouts_names_stand_back_behind_our_own() {
     let problems =
         problems(&[("INACTIVITY_TIMEOUT", "30"), ("TAIL", "x"), ("ALLOW_TTY", "?")], &[]);
     for said in ["INACTIVITY_TIMEOUT=30: expected a duration", "TAIL=x:", "ALLOW_TTY=?:"] {
-        assert!(problems.iter().any(|problem| problem.starts_with(said)), "{said}: {problems:?}");
+        let count = problems.iter().filter(|problem| problem.starts_with(said)).count();
+        assert_eq!(count, 1, "{said}: {problems:?}");
     }
 }
 
@@ -165,6 +166,53 @@ fn what_a_template_needs_is_asked_of_the_engine_and_no_variable_that_is_not_allo
     assert_eq!(wanted.variables, ["APP", "OTHER"].map(str::to_owned).into());
     assert_eq!(wanted.fields, [vec!["Config".to_owned(), "Hostname".to_owned()]].into());
     assert!(docker_of(&[("ROUTE_URIS", "syslog://h:1")]).wanted.fields.is_empty());
+}
+
+#[test]
+fn nothing_goes_to_standard_output_where_routes_or_viewers_come_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let count = |pairs: &[(&str, &str)]| {
+        let config = run(&[pairs, &[("ROUTESPATH", path)]].concat(), &[]);
+        assert_eq!(config.routes.is_empty(), config.notes.len() == 1, "{:?}", config.notes);
+        config.routes.len()
+    };
+    assert_eq!(count(&[]), 1);
+    assert_eq!(count(&[("DOWNSPOUT_LIVE_TAILS", "true")]), 0);
+    assert_eq!(count(&[("DOWNSPOUT_API_TOKEN", "t")]), 0);
+    assert_eq!(count(&[("DOWNSPOUT_API_TOKEN", "t"), ("ROUTE_URIS", "stdout://")]), 1);
+    let stored = r#"{"id":"a","adapter":"syslog","address":"h:1"}"#;
+    std::fs::write(folder.path().join("a.json"), stored).unwrap();
+    assert_eq!(count(&[]), 0);
+}
+
+#[test]
+fn a_zone_that_is_not_there_counts_as_utc_and_is_named() {
+    let config = run(&[("TZ", "Nowhere/At_all")], &["syslog+tcp://h:1"]);
+    let [note] = config.notes.as_slice() else { panic!("{:?}", config.notes) };
+    assert!(note.starts_with("TZ=\"Nowhere/At_all\": unknown zone"), "{note}");
+    assert!(note.ends_with("are in UTC"), "{note}");
+    assert!(run(&[("TZ", "EST5EDT,M3.2.0,M11.1.0")], &[]).notes.is_empty());
+}
+
+#[test]
+fn who_shows_the_whole_environment_is_told_that_nothing_of_it_is_allowed() {
+    let tag = ("SYSLOG_TAG", "{{range .Container.Config.Env}}{{.}}{{end}}");
+    let notes = |pairs: &[(&str, &str)]| run(pairs, &["syslog://h:1", "raw://h:1"]).notes;
+    let said = notes(&[tag]);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("syslog://h:1: ") && said[0].contains("CONTAINER_VARIABLES"));
+    assert!(notes(&[tag, ("DOWNSPOUT_CONTAINER_VARIABLES", "APP")]).is_empty());
+    assert!(notes(&[("SYSLOG_TAG", "{{.Container.Config.Hostname}}")]).is_empty());
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_named_also_where_the_route_cannot_work_without_it() {
+    let found = problems(&[], &["syslog://$A_HOST:514?append_tag=$B,syslog://$A_HOST:514?x=$C"]);
+    let said = "syslog://$A_HOST:514: A_HOST, B, C are not set; what is not set counts as empty";
+    assert!(found.iter().any(|problem| problem.starts_with(said)), "{found:?}");
+    let found = problems(&[], &["syslog://h:0"]);
+    assert_eq!(found.len(), 1, "{found:?}");
 }
 
 #[test]
@@ -256,6 +304,11 @@ fn a_value_can_come_from_a_file() {
     );
     std::fs::write(&path, vec![b'1'; (1 << 20) + 1]).unwrap();
     assert!(problems(&[by_file], &[])[0].contains("more than 1MiB"));
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let name = empty.path().to_str().unwrap();
+    let said = problems(&[("DOWNSPOUT_API_TOKEN_FILE", name)], &[]);
+    let wanted = format!("DOWNSPOUT_API_TOKEN_FILE={name}: the file is empty; ");
+    assert!(said[0].starts_with(&wanted), "nothing is open because of it: {said:?}");
     let missing = problems(&[("ROUTE_URIS_FILE", "/no/such/file")], &[]);
     assert!(missing[0].starts_with("ROUTE_URIS_FILE=/no/such/file: cannot be read"), "{missing:?}");
 
@@ -335,7 +388,7 @@ fn all_problems_of_variables_flags_and_routes_come_together() {
     let routes = &found[expected.len()..];
     assert_eq!(routes.len(), 2, "{routes:?}");
     assert!(routes[0].starts_with("syslog+tcp://a:0: port '0'"), "{routes:?}");
-    assert!(routes[1].starts_with("b:1: unknown scheme 'b'"), "{routes:?}");
+    assert!(routes[1].starts_with("b:1: not a route URI"), "{routes:?}");
 }
 
 #[test]
@@ -370,6 +423,52 @@ fn values_beyond_their_limits_are_refused_with_the_limits() {
         let found = problems(&[("DOCKER_HOST", endpoint)], &[]);
         assert!(found[0].starts_with("DOCKER_HOST: expected unix:///PATH or"), "{found:?}");
     }
+}
+
+#[test]
+fn a_route_made_over_http_may_show_what_people_show_of_a_container() {
+    let opened = |pairs: &[(&str, &str)], template: &str| {
+        let openings = run(pairs, &["raw://h:1"]).api.openings;
+        let uri = format!("syslog://h:2?append_tag={}", template.replace(' ', "%20"));
+        let opened = openings.open(&uri, "id", &Metrics::new());
+        opened.map(|route| route.name).map_err(|problems| problems[0].to_string())
+    };
+    let token = [("DOWNSPOUT_API_TOKEN", "t")];
+    for template in [
+        ".db",
+        "{{.ImageID}} {{.Command}} {{.Host}}",
+        "{{.Container.ID}}{{.Container.Name}}{{.Container.Created}}{{.Container.State.Pid}}",
+        "{{.Container.Config.Hostname}}.{{.Container.Config.Domainname}}",
+        "{{index .Container.Config.Labels \"a.b\"}} {{.Container.Config.Image}}",
+        "{{.Container.HostConfig.LogConfig.Type}} {{.Container.NetworkSettings.IPAddress}}",
+    ] {
+        assert_eq!(opened(&token, template), Ok("syslog://h:2#id".to_owned()), "{template}");
+    }
+    let refused = opened(&token, "{{.Container.HostConfig.Binds}}").unwrap_err();
+    assert!(refused.contains(".Container.HostConfig.Binds, which is not kept"), "{refused}");
+    assert!(opened(&[], "{{.Container.Config.Image}}").is_err());
+}
+
+#[test]
+fn stored_routes_have_what_they_show_and_stand_in_for_those_that_are_not_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let stored = [("ROUTESPATH", path)];
+    assert_eq!(names(&run(&stored, &[])), ["stdout://"], "none is stored");
+    let route = r#"{"id":"r","adapter":"syslog","address":"h:1","options":{"append_tag":"TAG"}}"#;
+    let route = route.replace("TAG", "{{.Container.HostConfig.NetworkMode}}");
+    std::fs::write(folder.path().join("r.json"), route).unwrap();
+    std::fs::write(folder.path().join("torn.json"), "{").unwrap();
+    let config = run(&stored, &[]);
+    assert!(config.routes.is_empty(), "{:?}", names(&config));
+    assert_eq!(config.api.stored.problems.len(), 1);
+    let object = &config.api.stored.objects[0];
+    let opened = config.api.openings.open(&object.uri().unwrap(), "r", &Metrics::new());
+    assert!(opened.is_ok(), "{opened:?}");
+    let SourceChoice::Docker(settings) = config.source else { panic!() };
+    let fields: Vec<_> = settings.wanted.fields.iter().map(|path| path.join(".")).collect();
+    assert_eq!(fields, ["Config.Hostname", "HostConfig.NetworkMode", "State.Pid"]);
+    assert_eq!(names(&run(&stored, &["raw://h:1"])), ["raw://h:1"]);
 }
 
 #[test]

@@ -65,10 +65,7 @@ impl Object {
     pub fn of_uri(name: &str, uri: &str) -> Self {
         let (scheme, rest) = uri.split_once("://").unwrap_or((uri, ""));
         let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let adapter = match scheme.to_ascii_lowercase().as_str() {
-            short @ ("udp" | "tcp" | "tls") => format!("raw+{short}"),
-            other => other.to_owned(),
-        };
+        let adapter = long(&scheme.to_ascii_lowercase());
         // What is before an '@' is no address, and may be a password.
         let address = address.rsplit('@').next().unwrap_or_default().to_owned();
         let mut object = Self { id: hashed(name), adapter, address, ..Self::default() };
@@ -81,13 +78,19 @@ impl Object {
                 "filter.name" => object.filter_name = value,
                 "filter.sources" => object.filter_sources = list(value),
                 "filter.labels" => object.filter_labels = list(value),
-                secret if SECRETS.iter().any(|part| secret.contains(part)) => {}
                 _ => {
                     object.options.insert(key, value);
                 }
             }
         }
-        object
+        object.shown()
+    }
+
+    /// The same without what may be a secret.
+    #[must_use]
+    pub fn shown(mut self) -> Self {
+        self.options.retain(|key, _| !SECRETS.iter().any(|part| key.contains(part)));
+        self
     }
 
     /// The same route as a URI.
@@ -123,8 +126,10 @@ impl Object {
         Ok(format!("{adapter}://{address}{query}"))
     }
 
-    /// The route with an id: its own, or one that is the same whenever the same is asked for.
+    /// The route with an id: its own, or one that is the same whenever the same is asked for. Its
+    /// adapter has its long name from here on.
     pub fn identified(mut self) -> Result<Self, Problem> {
+        self.adapter = long(&self.adapter);
         if self.id.is_empty() {
             self.id = hashed(&self.uri()?);
         }
@@ -145,6 +150,14 @@ impl Object {
     /// A list of objects as logspout prints it, without a line end.
     pub fn print_all(objects: &[Self]) -> String {
         printed(&objects)
+    }
+}
+
+// What an adapter is called that has a short name.
+fn long(adapter: &str) -> String {
+    match adapter {
+        "udp" | "tcp" | "tls" => format!("raw+{adapter}"),
+        _ => adapter.to_owned(),
     }
 }
 
@@ -243,6 +256,8 @@ mod tests {
     fn an_id_that_is_not_given_is_the_same_for_the_same_route() {
         let object = || read(r#"{"adapter":"syslog","address":"h:1"}"#).identified().unwrap();
         let other = read(r#"{"adapter":"syslog","address":"h:2"}"#).identified().unwrap();
+        let short = read(r#"{"adapter":"tls","address":"h:2"}"#).identified().unwrap();
+        assert_eq!(short.adapter, "raw+tls", "as logspout shows it");
         assert_eq!(object().id, object().id);
         assert_eq!(object().id.len(), 12);
         assert_ne!(object().id, other.id);

@@ -22,6 +22,15 @@ pub struct Intakes {
 #[derive(Debug, Default)]
 struct Given {
     next_id: u64,
+    /// What the routes are called that containers may ask for.
+    routes: Vec<String>,
+}
+
+impl Given {
+    fn note(&mut self, list: &[Intake]) {
+        let names = list.iter().map(|intake| intake.0.wish.route.clone());
+        self.routes = names.filter(|name| !name.is_empty()).collect();
+    }
 }
 
 /// Tells when intakes came or went.
@@ -41,6 +50,8 @@ struct Inner {
     /// It is there to be counted among the readers of a container; `None` for a live tail.
     seat: Option<usize>,
     closed: watch::Sender<bool>,
+    /// What holds for it and all others.
+    given: Arc<Mutex<Given>>,
 }
 
 /// What a destination wants of the containers.
@@ -93,18 +104,23 @@ impl Intakes {
         let free = (0..=list.len()).find(|seat| !taken.contains(seat));
         let seat = free.filter(|_| !is_tail);
         let closed = watch::Sender::new(false);
-        let intake = Intake(Arc::new(Inner { id, wish, lanes, seat, closed }));
-        self.list.send_replace(list.iter().cloned().chain([intake.clone()]).collect());
+        let shared = self.given.clone();
+        let intake = Intake(Arc::new(Inner { id, wish, lanes, seat, closed, given: shared }));
+        let list: Arc<[Intake]> = list.iter().cloned().chain([intake.clone()]).collect();
+        given.note(&list);
+        self.list.send_replace(list);
         intake
     }
 
     /// Nothing is read for it any more; what was read is still in its lanes.
     pub fn remove(&self, intake: &Intake) {
-        let _given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         intake.0.closed.send_replace(true);
         let list = self.now();
         let left = list.iter().filter(|one| one.id() != intake.id());
-        self.list.send_replace(left.cloned().collect());
+        let left: Arc<[Intake]> = left.cloned().collect();
+        given.note(&left);
+        self.list.send_replace(left);
     }
 
     /// The same for one intake alone.
@@ -159,8 +175,10 @@ impl Intake {
     /// What is wrong with what the container's labels ask for.
     pub fn problems(&self, container: &Container) -> Vec<String> {
         let settings = self.settings(container);
-        let known: Vec<&str> = self.0.wish.rules.routes.iter().map(String::as_str).collect();
+        let given = self.0.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<&str> = given.routes.iter().map(String::as_str).collect();
         let mut problems = settings.unknown_routes(&known);
+        drop(given);
         problems.extend(settings.problems);
         problems
     }
@@ -226,5 +244,36 @@ impl Intake {
         if self.0.closed.subscribe().wait_for(|closed| *closed).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lane::Kept;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn a_container_may_ask_for_routes_that_come_while_the_agent_runs_until_they_go() {
+        let (metrics, intakes) = (Metrics::new(), Intakes::new());
+        let add = |route: &str| {
+            let wish = Wish {
+                route: route.to_owned(),
+                selection: Selection::default(),
+                rules: Arc::default(),
+                joining: Joining::never(),
+                heeds_variable: false,
+            };
+            let lanes = Lanes::new(1 << 20, Kept::default(), metrics.destination(route));
+            intakes.add(lanes, wish)
+        };
+        let labels = [("downspout.routes".to_owned(), "audit".to_owned())].into();
+        let container = Container { labels, ..Container::default() };
+        let first = add("main");
+        assert_eq!(first.problems(&container).len(), 1);
+        let second = add("audit");
+        assert_eq!(first.problems(&container), [] as [&str; 0]);
+        intakes.remove(&second);
+        assert!(first.problems(&container)[0].contains("no route has the name 'audit'"));
     }
 }

@@ -172,6 +172,7 @@ fn live_tails_as_json_and_over_a_websocket_show_the_container_and_never_its_envi
     assert_eq!(agent.terminate().code, Some(0));
 }
 
+/// F14: an upgrade without an `Origin` gets 403 from logspout, whose process ends at the next line.
 #[test]
 fn live_tails_outlive_clients_of_a_bad_websocket() {
     let engine = Engine::new("tail-bad");
@@ -216,6 +217,7 @@ fn live_tails_outlive_clients_of_a_bad_websocket() {
     assert_eq!(agent.terminate().code, Some(0));
 }
 
+/// F2: while one client did not read, logspout shipped nothing. Here the receiver gets all.
 #[test]
 fn a_paused_client_of_live_tails_slows_no_destination_and_is_told_what_it_misses() {
     let engine = Engine::new("tail-paused");
@@ -257,6 +259,7 @@ fn told_not(line: &str) -> bool {
     told(line).is_none()
 }
 
+/// F12: 200 clients that left kept 200 tasks and 5.7 MB of logspout's. Here none, and less than 4 MiB.
 #[test]
 fn clients_of_live_tails_that_leave_take_all_they_had_with_them() {
     // Others' containers would be followed meanwhile.

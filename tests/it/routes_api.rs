@@ -102,6 +102,27 @@ fn a_route_that_is_made_ships_what_is_printed_from_then_on_until_it_is_deleted()
 }
 
 #[test]
+fn a_container_asks_by_its_label_for_a_route_that_was_made_and_nothing_else_ships_it() {
+    let engine = Engine::new("routes-named");
+    let receiver = TcpReceiver::start();
+    // Without a route, as logspout is used with its API alone.
+    let agent = with_token(Launch::new()).ready();
+    assert!(list(&agent).is_empty());
+    let address = receiver.address();
+    let body = format!(
+        r#"{{"adapter":"syslog+tcp","address":"{address}","options":{{"name":"audit",{OCTETS}}}}}"#
+    );
+    assert_eq!(ask(agent.http(), "POST", "/routes", TOKEN, &body).status, 201);
+    receiver.wait_connections(1, SOON);
+    let asking = engine.container("asking").option("--label=downspout.routes=audit");
+    let name = asking.run(&printing(Stream::Out, &(1..=1), 60));
+    receiver.inbox.wait_lines(&name, 1, SOON);
+    let (log, output) = (agent.log(), agent.output());
+    assert!(!log.contains("no route has the name 'audit'"), "{log}");
+    assert_eq!(output, "", "nothing goes to standard output");
+}
+
+#[test]
 fn a_route_of_the_same_id_takes_the_place_of_the_one_before_without_losing_a_line() {
     let engine = Engine::new("routes-again");
     let (old, new) = (TcpReceiver::start(), TcpReceiver::start());
@@ -184,6 +205,29 @@ fn put(folder: &Path, name: &str, text: &str) {
 }
 
 #[test]
+fn routes_that_logspout_stored_are_shipped_to_without_a_token_and_without_an_argument() {
+    let (engine, folder) = (Engine::new("routes-taken-over"), tempfile::tempdir().unwrap());
+    let receiver = TcpReceiver::scripted(Framing::Lf, []);
+    let stored = format!(
+        r#"{{"id":"0123456789ab","adapter":"syslog+tcp","address":"{}","options":{{"append_tag":".x"}}}}"#,
+        receiver.address()
+    );
+    put(folder.path(), "0123456789ab.json", &stored);
+    let agent = Launch::new().env("ROUTESPATH", folder.path()).ready();
+    let start = engine.container("a").option("--hostname=shop-1");
+    let name = start.run("echo hello; exec sleep 1000");
+    let pid = Engine::docker(&["inspect", "--format", "{{.State.Pid}}", &name]);
+    let came = receiver.inbox.wait("its line", SOON, |frames| {
+        let mut texts =
+            frames.iter().map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned());
+        texts.find(|text| text.contains(&name)).ok_or_else(String::new)
+    });
+    assert!(came.ends_with(&format!(" shop-1 {name}.x {pid} - - hello")), "{came}");
+    let ended = agent.terminate();
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "it has a route");
+}
+
+#[test]
 fn a_route_to_nobody_is_made_at_once_and_ships_when_somebody_comes() {
     let receiver = TcpReceiver::start();
     receiver.refuse();
@@ -214,6 +258,9 @@ fn only_who_has_the_token_changes_routes_and_what_is_no_route_is_refused() {
     assert_eq!(ask(agent.http(), "DELETE", "/routes/x", TOKEN, "").status, 403);
     agent.terminate();
     let agent = with_token(Launch::fed()).arg("stdout://").ready();
+    let tagged = r#"{"adapter":"syslog","address":"127.0.0.1:1","options":{"append_tag":".x"}}"#;
+    let made = ask(agent.http(), "POST", "/routes", TOKEN, tagged);
+    assert_eq!(made.status, 201, "what logspout's bytes need is kept: {}", made.body);
     for headers in ["", "Authorization: Bearer wrong\r\n"] {
         let refused = ask(agent.http(), "POST", "/routes", headers, route);
         assert!(refused.status == 401, "{refused:?}");
@@ -235,13 +282,32 @@ fn only_who_has_the_token_changes_routes_and_what_is_no_route_is_refused() {
         let refused = ask(agent.http(), "POST", "/routes", TOKEN, body);
         assert!(refused.status == 400 && refused.body.starts_with(said), "{body}: {refused:?}");
     }
-    assert_eq!(list(&agent).len(), 1);
+    assert_eq!(list(&agent).len(), 2);
     let page = agent.page("/metrics").1;
     assert!(!page.contains("syslog+tcp://h:1"), "what was refused leaves no trace: {page}");
     let finished = agent.terminate();
     assert!(!finished.stderr.contains("plantedToken"), "{}", finished.stderr);
 }
 
+#[test]
+fn what_may_be_a_secret_of_a_route_is_stored_and_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let launch = with_token(Launch::fed()).env("ROUTESPATH", folder.path());
+    let agent = launch.env("AWS_EC2_METADATA_DISABLED", "true").arg("stdout://").ready();
+    let route = r#"{"id":"aws","adapter":"cloudwatch","address":"eu-west-1","options":{"group":"g",
+        "endpoint":"http://127.0.0.1:1","role_arn":"arn:aws:iam::123456789012:role/logs",
+        "external_id":"plantedId"}}"#;
+    let made = ask(agent.http(), "POST", "/routes", TOKEN, route);
+    assert_eq!(made.status, 201, "{}", made.body);
+    for path in ["/routes", "/routes/aws"] {
+        let shown = ask(agent.http(), "GET", path, TOKEN, "").body;
+        assert!(shown.contains("role/logs") && !shown.contains("plantedId"), "{shown}");
+    }
+    assert!(std::fs::read_to_string(folder.path().join("aws.json")).unwrap().contains("plantedId"));
+}
+
+/// F13: a route that is stuck holds up all later calls of logspout's API. Here each has its answer
+/// within two seconds.
 #[test]
 fn a_stuck_route_holds_up_neither_the_api_nor_other_routes() {
     let stuck = TcpReceiver::scripted(Framing::OctetCounting, [Conduct::Stall]);

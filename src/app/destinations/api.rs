@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{Destinations, Made, Open, State};
 use crate::admin::{Refusal, Routes};
 use crate::app::show_share;
-use crate::config::Share;
+use crate::config::{Share, Stored};
 use crate::metrics::Metrics;
 use crate::options::Problem;
 use crate::record::Timestamp;
@@ -22,11 +22,12 @@ const CHANGE_WITHIN: Duration = Duration::from_secs(5);
 impl Destinations {
     /// Opens the routes that an earlier run has stored. What is wrong with one is said, and it is
     /// passed over.
-    pub(in crate::app) fn restore(&self, folder: &Folder, started: Timestamp) {
-        let (objects, problems) = folder.load();
+    pub(in crate::app) fn restore(&self, stored: Stored, started: Timestamp) {
+        let Stored { folder, objects, problems } = stored;
         for problem in problems {
             tracing::warn!("{problem}");
         }
+        let Some(folder) = folder else { return };
         self.lock().folder = Some(folder.clone());
         for object in objects {
             let (id, path) = (object.id.clone(), folder.path().display());
@@ -215,7 +216,7 @@ impl Destinations {
 impl Routes for Destinations {
     fn list(&self) -> Vec<Object> {
         let state = self.lock();
-        let made = state.made.values().map(|made| made.object.clone());
+        let made = state.made.values().map(|made| made.object.clone().shown());
         state.given.iter().cloned().chain(made).collect()
     }
 
