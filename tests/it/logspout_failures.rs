@@ -1,9 +1,11 @@
 //! logspout's failures, by the numbers of its catalogue: the scene in which each was measured, with
 //! logspout's own variables and URIs, and what becomes of it here. What is said of logspout was
-//! measured with its last version.
+//! measured with its last version. F13 is in `routes_api`, F14 and what clients of `/logs` do of F2 and
+//! F12 in `live_tails`, F15 in `image`, F16 in `logspout_variables`.
 
 use std::net::{SocketAddr, UdpSocket};
 
+use crate::lives::{a_crash_loop, sixty_are_started_six_at_a_time, twenty_remove_themselves};
 use crate::support::agent::Launch;
 use crate::support::byte_receiver::ByteReceiver;
 use crate::support::engine::Engine;
@@ -132,42 +134,14 @@ fn logspout_f2_a_peer_that_stops_reading_holds_up_no_other_route_and_no_later_co
 /// F3: of 60 containers started six at a time logspout missed 5, all their lines. Here none.
 #[test]
 fn logspout_f3_none_of_sixty_containers_started_six_at_a_time_is_missed() {
-    let site = Site::as_logspout(Engine::new("f3"), |launch| launch);
-    let script = printing(Stream::Out, &(1..=10), 40);
-    let mut expected = Expected::new(40);
-    for number in 1..=60 {
-        expected.add(&site.engine.name(&number.to_string()), Stream::Out, 1..=10);
-    }
-    std::thread::scope(|scope| {
-        for lane in 0..6 {
-            let (site, script) = (&site, &script);
-            scope.spawn(move || {
-                for number in (1..=60).filter(|number| number % 6 == lane) {
-                    site.engine.container(&number.to_string()).run(script);
-                }
-            });
-        }
-    });
-    site.assert_all_arrive(&expected);
+    sixty_are_started_six_at_a_time(Site::as_logspout(Engine::new("f3"), |launch| launch));
 }
 
 /// F4: of a container that prints a line and crashes logspout shipped 1,073 lines for 7 printed, and
 /// opened its log 2,652 times. Here 7 for 7.
 #[test]
 fn logspout_f4_a_crash_loop_is_shipped_as_often_as_it_prints() {
-    let site = Site::as_logspout(Engine::new("f4"), |launch| launch);
-    let start = site.engine.container("a").option("--restart=on-failure:6");
-    let count = "n=$(($(cat /n 2>/dev/null || echo 0) + 1)); echo $n >/n; printf '%06d o\\n' $n";
-    let name = start.run(&format!("{count}; exit 1"));
-    let mut expected = Expected::new(8);
-    expected.add(&name, Stream::Out, 1..=7);
-    site.receiver.inbox.wait_complete(&expected, 2 * SOON);
-    until("the engine gives up", SOON, || {
-        let state = Engine::docker(&["inspect", "--format", "{{.State.Status}}", &name]);
-        check(state == "exited", || state)
-    });
-    site.pass_a_marker();
-    site.assert_all_arrive(&expected);
+    a_crash_loop(Site::as_logspout(Engine::new("f4"), |launch| launch));
 }
 
 /// F5: over a restart logspout loses what was printed meanwhile, or with `BACKLOG=true` sends the
@@ -233,14 +207,7 @@ fn logspout_f8_a_log_that_is_rotated_many_times_comes_whole() {
 /// F6: of 20 containers that remove themselves logspout lost 16. Here none.
 #[test]
 fn logspout_f6_nothing_is_lost_of_twenty_containers_that_remove_themselves() {
-    let site = Site::as_logspout(Engine::alone("f6"), |launch| launch);
-    let mut expected = Expected::new(8);
-    for run in 1..=20 {
-        let start = site.engine.container(&format!("run-{run}")).option("--rm");
-        expected.add(&start.name, Stream::Out, 1..=1);
-        start.run_in_foreground("echo 000001 o");
-    }
-    site.assert_all_arrive(&expected);
+    twenty_remove_themselves(Site::as_logspout(Engine::alone("f6"), |launch| launch));
 }
 
 /// F7: logspout loses a line at each close of the peer: 9 of 100 with a close after every 10. Here
@@ -421,6 +388,40 @@ fn logspout_f19_a_line_too_long_for_a_datagram_comes_cut_and_is_counted() {
         let whole = bytes.len() == 100_000 + 1 + 6 && bytes.ends_with(b"y\nafter\n");
         check(whole, || format!("{} bytes", bytes.len()))
     });
+}
+
+/// F20: with an orchestrator logspout's HOSTNAME is the container's id, and its `.Hostname` the text of
+/// the template; Docker expands templates in a stack's variables itself. Here the name is the host's,
+/// a template may stand in a file, which nobody expands, and labels of pods choose and name.
+#[test]
+fn logspout_f20_pods_are_chosen_and_named_by_their_labels_and_the_host_by_its_name() {
+    let engine = Engine::new("f20");
+    let (receiver, address) = PlainReceiver::udp();
+    let hostname = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(hostname.path(), "{{.Hostname}}\n").unwrap();
+    let label = |key: &str| format!("{{{{index .Container.Config.Labels \"{key}\"}}}}");
+    let (namespace, pod) = ("io.kubernetes.pod.namespace", "io.kubernetes.pod.name");
+    let agent = Launch::new()
+        .env("DOWNSPOUT_HOSTNAME", "")
+        .env("SYSLOG_HOSTNAME_FILE", hostname.path())
+        .env("SYSLOG_TAG", format!("{}[{}]", label(namespace), label(pod)))
+        .env("SYSLOG_TIMESTAMP", "2026-01-02T03:04:05Z")
+        .env("SYSLOG_PID", "1")
+        .env("ROUTE_URIS", format!("syslog://{address}?filter.labels={namespace}:prod*"))
+        .ready();
+    for name in ["test", "prod-1"] {
+        let start = engine.container(name).option(&format!("--label={namespace}={name}"));
+        start.option(&format!("--label={pod}=web-0")).run(&format!("echo from {name}"));
+    }
+    let host = Engine::docker(&["info", "--format", "{{.Name}}"]);
+    let wanted = format!("<14>1 2026-01-02T03:04:05Z {host} prod-1[web-0] 1 - - from prod-1\n");
+    let came = receiver.inbox.wait("its line", SOON, |frames| {
+        let first = frames.first().map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned());
+        first.ok_or_else(String::new)
+    });
+    assert_eq!(came, wanted);
+    assert_eq!(agent.terminate().code, Some(0));
+    assert_eq!(receiver.inbox.count(), 1, "the other is not chosen");
 }
 
 /// A replay of bare lines, to the byte, for what is said of `raw` above.

@@ -89,6 +89,7 @@ fn logspout_ignore_in_a_containers_environment_keeps_it_out_in_any_case_of_lette
     assert_shipped(&engine, &values.map(|(name, _)| name), &[(&[], "foo empty")]);
 }
 
+/// F16: logspout leaves containers with a terminal out without a word.
 #[test]
 fn logspout_allow_tty_ships_terminals_or_not_and_unset_they_are_shipped_too() {
     let engine = Engine::new("allow-tty");

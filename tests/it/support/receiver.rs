@@ -375,7 +375,8 @@ impl TcpReceiver {
         self.set_refusing(false);
     }
 
-    /// Makes a black hole of the connections that there are; new ones are accepted.
+    /// Makes a black hole of the connections that were accepted; new ones are as well. Wait for them
+    /// first: a peer may believe itself connected before.
     pub fn swallow_connections(&self) {
         self.set_swallowing(true, false);
     }
@@ -396,7 +397,7 @@ impl TcpReceiver {
             let done = self.shared.state.lock().unwrap().swallows == listener;
             super::check(done, || "not yet".to_owned())
         });
-        // Whatever was accepted before the listener changed is in the list by now.
+        // If the listener has changed, whatever was accepted before is in the list by now.
         let links = self.shared.state.lock().unwrap().links.clone();
         for link in &links {
             link.orders.lock().unwrap().swallow = connections;
