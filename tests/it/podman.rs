@@ -40,8 +40,19 @@ fn the_lines_of_podmans_containers_arrive_complete() {
         .env("DOWNSPOUT_PROBE_AFTER", "1s")
         .arg(receiver.route())
         .ready();
-    podman.container("k8s", "k8s-file", &script);
-    podman.container("json", "json-file", &lasting);
+    // Podman skips lines now and then where it begins to follow a log while that is written, and its
+    // stamps do not tell: these print once their streams are open.
+    let opened = agent.metrics().value("log_streams_opened_total");
+    for (name, driver, prints) in [("k8s", "k8s-file", &script), ("json", "json-file", &lasting)] {
+        let waits = "trap go=1 USR1; until [ \"$go\" ]; do sleep 0.1; done";
+        podman.container(name, driver, &format!("{waits}; {prints}"));
+    }
+    agent.wait_for("their streams are open", SOON, |metrics| {
+        metrics.value("log_streams_opened_total") >= opened + 2
+    });
+    for name in ["k8s", "json"] {
+        podman.run(&["kill", "--signal", "USR1", name]);
+    }
     receiver.inbox.wait_complete(&expected, SOON).assert_complete();
     agent.assert_balance(&receiver.route());
     assert_eq!(agent.metrics().value("log_bytes_garbled_total"), 0);
