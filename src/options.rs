@@ -163,17 +163,18 @@ pub fn closest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<
     let given_len = given.chars().count();
     known
         .filter(|name| given_len.abs_diff(name.chars().count()) <= most(name))
-        .map(|name| (distance(given, name), name))
+        .map(|name| (distance(given.chars(), name.chars()), name))
         .filter(|(distance, name)| *distance <= most(name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
 
-// Levenshtein over one row.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
+/// How many characters have to be put in, taken out or changed to make the one text of the other:
+/// Levenshtein, over one row.
+pub(crate) fn distance(a: impl Iterator<Item = char>, b: impl Iterator<Item = char>) -> usize {
+    let b: Vec<char> = b.collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
+    for (i, from) in a.enumerate() {
         let mut diagonal = i;
         let mut left = i + 1;
         for (cell, to) in row.iter_mut().skip(1).zip(&b) {

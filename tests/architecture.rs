@@ -91,7 +91,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("failover", &["metrics", "options", "output"]),
     ("lane", &["metrics", "record"]),
     ("encode", &["json", "options", "output::Carriage", "record", "select", "template"]),
-    ("template", &["record"]),
+    ("template", &["options", "record"]),
     ("deliver", &["backoff", "encode", "lane", "metrics", "output", "record", "shutdown", "store"]),
     (
         "output",

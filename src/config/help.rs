@@ -104,21 +104,24 @@ impl Page {
     }
 
     fn paragraph(&mut self, text: &str) {
-        const INDENT: &str = "      ";
-        let mut column = 0;
-        for word in text.split_whitespace() {
-            let width = word.chars().count();
-            if column > 0 && column + 1 + width > COLUMNS {
-                self.0.push('\n');
-                column = 0;
-            }
-            let gap = if column == 0 { INDENT } else { " " };
-            self.0.push_str(gap);
-            self.0.push_str(word);
-            column += gap.len() + width;
-        }
-        self.0.push('\n');
+        wrap(&mut self.0, "      ", text);
     }
+}
+
+/// Appends the words of a text in lines of at most 100 characters, each behind `indent`.
+pub(super) fn wrap(out: &mut String, indent: &str, text: &str) {
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let width = word.chars().count();
+        if column > 0 && column + 1 + width > COLUMNS {
+            out.push('\n');
+            column = 0;
+        }
+        let gap = if column == 0 { indent } else { " " };
+        out.extend([gap, word]);
+        column += gap.len() + width;
+    }
+    out.push('\n');
 }
 
 pub(super) fn title(name: &str, unit: &str, default: &str) -> String {

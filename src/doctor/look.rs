@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::source::docker::engine::{Engine, EngineInfo, Inspected, Listed};
 use crate::source::docker::{self, Settings};
 
-/// For one answer of an engine that is there.
-const ANSWER: Duration = Duration::from_secs(10);
 /// For all inspections together.
 const INSPECTIONS: Duration = Duration::from_secs(20);
 /// Inspections at the same moment.
@@ -38,14 +36,9 @@ pub(super) struct Container {
 
 /// Asks; an error says why nothing can be known.
 pub(super) async fn look(settings: &Settings) -> Result<Look, String> {
-    let engine = docker::engine_of(settings)?;
-    let silent = || format!("the Docker engine did not answer within {} s", ANSWER.as_secs());
-    let connected = timeout(ANSWER, Box::pin(engine.connect())).await.map_err(|_| silent())?;
-    let info = connected.map_err(|error| error.to_string())?;
-    let listed = timeout(ANSWER, Box::pin(engine.list())).await.map_err(|_| silent())?;
-    let listed = listed.map_err(|error| error.to_string())?;
+    let (engine, info, listed) = docker::reached(settings).await?;
     // A socket proxy may forbid it.
-    let ahead = timeout(ANSWER, Box::pin(engine.clock_ahead())).await;
+    let ahead = docker::answer(engine.clock_ahead()).await;
     let ahead = ahead.ok().and_then(Result::ok).flatten();
     let (containers, unknown) = Box::pin(inspect(&engine, listed)).await;
     let endpoint = engine.endpoint().to_string();

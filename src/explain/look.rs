@@ -4,18 +4,12 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::timeout;
 
 use super::find;
 use crate::record::{Container, Details};
 use crate::shutdown;
 use crate::source::docker::engine::{Engine, EngineError, EngineInfo, Inspected, LogQuery};
 use crate::source::docker::{self, Settings, Strategy};
-
-/// For one answer of an engine that is there.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// What is known of the container.
 #[derive(Debug)]
@@ -47,15 +41,10 @@ pub(super) enum Reading {
 
 /// Asks; an error says why nothing can be said of the container.
 pub(super) async fn look(settings: &Settings, wanted: &str) -> Result<Facts, String> {
-    let engine = docker::engine_of(settings)?;
-    let silent = || format!("the Docker engine did not answer within {} s", ANSWER.as_secs());
-    let connected = timeout(ANSWER, Box::pin(engine.connect())).await.map_err(|_| silent())?;
-    let info = connected.map_err(|error| error.to_string())?;
-    let listed = timeout(ANSWER, Box::pin(engine.list())).await.map_err(|_| silent())?;
-    let listed = listed.map_err(|error| error.to_string())?;
+    let (engine, info, listed) = docker::reached(settings).await?;
     let found = find::find(&listed, wanted)?;
-    let asked = timeout(ANSWER, Box::pin(engine.inspect(&found.id))).await;
-    let inspected = asked.map_err(|_| silent())?.map_err(|error| error.to_string())?;
+    let asked = docker::answer(engine.inspect(&found.id)).await?;
+    let inspected = asked.map_err(|error| error.to_string())?;
     let inspected = inspected.ok_or("the container was removed while it was asked about")?;
     let reading = Box::pin(reading(&engine, settings, &info, &inspected)).await;
     let is_own = docker::own_container_id().is_some_and(|own| own == inspected.id);
@@ -82,7 +71,7 @@ async fn reading(
         }
     }
     let query = LogQuery { follow: false, since: None, tail: Some(0) };
-    match timeout(ANSWER, Box::pin(engine.logs(&container.id, query))).await {
+    match docker::answer(engine.logs(&container.id, query)).await {
         Ok(Ok(_)) => Reading::Api(why),
         Ok(Err(EngineError::NotReadable { .. })) if settings.attach => Reading::Attach,
         Ok(Err(EngineError::NotReadable { .. })) => Reading::Nothing,

@@ -31,6 +31,9 @@ pub use engine::Endpoint;
 pub use survey::{disk, rotation};
 pub use tracked::SHIPPING;
 
+/// For one answer of an engine that is there, where somebody waits for it.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// What the operator decides about the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
@@ -87,10 +90,21 @@ impl Docker {
     }
 }
 
-/// The engine that the settings name, to be asked by others than the source. Nobody has talked to
-/// it yet.
-pub fn engine_of(settings: &Settings) -> Result<engine::Engine, String> {
-    discovery::engine(settings)
+/// The engine that the settings name, what it says of itself, and its containers: for others than the
+/// source. An error says why it cannot be asked.
+pub async fn reached(
+    settings: &Settings,
+) -> Result<(engine::Engine, engine::EngineInfo, Vec<engine::Listed>), String> {
+    let engine = discovery::engine(settings)?;
+    let info = answer(engine.connect()).await?.map_err(|error| error.to_string())?;
+    let listed = answer(engine.list()).await?.map_err(|error| error.to_string())?;
+    Ok((engine, info, listed))
+}
+
+/// What an engine answers within 10 s; an error says that it did not.
+pub async fn answer<T>(asked: impl Future<Output = T>) -> Result<T, String> {
+    let answer = tokio::time::timeout(ANSWER, Box::pin(asked)).await;
+    answer.map_err(|_| format!("the Docker engine did not answer within {} s", ANSWER.as_secs()))
 }
 
 /// Where the engine's folder of containers is, if it is anywhere for us.

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::options;
+
 /// A template that cannot be used. Shown as `at character 3: WHAT; CURE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -49,23 +51,9 @@ pub(super) fn hint<'n>(given: &str, names: impl Iterator<Item = &'n str> + Clone
     }
 }
 
-// Levenshtein over one row, without regard to case. The beginning of what was given is enough.
+// Without regard to case. The beginning of what was given is enough.
 fn distance(given: &str, name: &str) -> usize {
     const LOOK: usize = 64;
-    let name: Vec<char> = name.chars().map(|c| c.to_ascii_lowercase()).collect();
-    let mut row: Vec<usize> = (0..=name.len()).collect();
-    for (i, from) in given.chars().take(LOOK).map(|c| c.to_ascii_lowercase()).enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(&name) {
-            let changed = diagonal + usize::from(from != *to);
-            diagonal = *cell;
-            *cell = changed.min(left + 1).min(diagonal + 1);
-            left = *cell;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
+    let lower = |c: char| c.to_ascii_lowercase();
+    options::distance(given.chars().take(LOOK).map(lower), name.chars().map(lower))
 }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::routes::RouteWords;
 use super::table::{Ours, Row};
+use crate::config::help::wrap;
 use crate::terminal::{self, clean};
 
-const COLUMNS: usize = 100;
 /// Characters of a value that the text shows.
 const MOST_SHOWN: usize = 200;
 
@@ -179,18 +179,6 @@ impl Page {
     }
 
     fn words(&mut self, depth: usize, text: &str) {
-        let indent = "  ".repeat(depth);
-        let mut column = 0;
-        for word in text.split_whitespace() {
-            let width = word.chars().count();
-            if column > 0 && column + 1 + width > COLUMNS {
-                self.0.push('\n');
-                column = 0;
-            }
-            let gap = if column == 0 { indent.as_str() } else { " " };
-            self.0.extend([gap, word]);
-            column += gap.len() + width;
-        }
-        self.0.push('\n');
+        wrap(&mut self.0, &"  ".repeat(depth), text);
     }
 }
