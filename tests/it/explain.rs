@@ -200,7 +200,7 @@ fn what_had_ended_before_the_first_start_is_no_backlog_of_any_start() {
     Engine::wait(&ended);
     let name = engine.container("runs").run("echo first; exec sleep 600");
     let (receiver, state) = (TcpReceiver::start(), tempfile::tempdir().unwrap());
-    let route = format!("{}?select.name={}", receiver.route(), engine.name("*"));
+    let route = engine.only(&receiver.route());
     let launch = || Launch::new().env("BACKLOG", "true").env("DOWNSPOUT_STATE_DIR", state.path());
     let told = |said: &str| {
         let json = Said::of(launch(), &ended, &[&route]).json;

@@ -134,7 +134,7 @@ fn label_settings_bound_a_containers_rate_and_every_line_is_accounted_for() {
     const PRINTED: u64 = 5_000;
     let engine = Engine::new("label-rate");
     let receiver = TcpReceiver::start();
-    let route = format!("{}?select.name={}", receiver.route(), engine.name("*"));
+    let route = engine.only(&receiver.route());
     let agent = Launch::new().arg(route).ready();
     let start = labelled(engine.container("fast"), &["downspout.rate=100/s"]);
     let print = printing(Stream::Out, &(1..=PRINTED), 40);

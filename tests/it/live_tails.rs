@@ -222,14 +222,14 @@ fn live_tails_outlive_clients_of_a_bad_websocket() {
 fn a_paused_client_of_live_tails_slows_no_destination_and_is_told_what_it_misses() {
     let engine = Engine::new("tail-paused");
     let receiver = TcpReceiver::start();
-    let agent = launch().arg(receiver.route()).ready();
+    let agent = launch().arg(engine.only(&receiver.route())).ready();
     let path = format!("/logs/name:{}?colors=off", engine.name("*"));
     let mut paused = Live::open(agent.http(), &path, "");
     let mut expected = Expected::new(200);
     for name in ["a", "b", "c"] {
         let container = engine.container(name).option("--log-opt=max-size=100m");
-        let name = container.run(&printing(Stream::Out, &(1..=50_000), 200));
-        expected.add(&name, Stream::Out, 1..=50_000);
+        let name = container.run(&printing(Stream::Out, &(1..=20_000), 200));
+        expected.add(&name, Stream::Out, 1..=20_000);
     }
     receiver.inbox.wait_complete(&expected, 2 * SOON).assert_complete();
     let left_out = until("lines were left out", SOON, || {

@@ -88,9 +88,8 @@ fn logspout_f2_a_peer_that_stops_reading_holds_up_no_other_route_and_no_later_co
     let stuck = TcpReceiver::scripted(Framing::Lf, [Conduct::Stall]);
     let (sound, address) = PlainReceiver::udp();
     let engine = Engine::new("f2");
-    let agent = Launch::as_logspout()
-        .env("ROUTE_URIS", format!("{},syslog://{address}", stuck.route()))
-        .ready();
+    let routes = [stuck.route(), format!("syslog://{address}")].map(|route| engine.only(&route));
+    let agent = Launch::as_logspout().env("ROUTE_URIS", routes.join(",")).ready();
     // So many in a burst are more than a receiver of datagrams must take.
     let filling = printing(Stream::Out, &(1..=20_000), 200);
     let bursts: String = (20_000..20_500)
@@ -314,7 +313,7 @@ fn logspout_f12_a_line_without_an_end_costs_no_memory_and_hurts_nobody() {
     const PRINTED: usize = 40 << 20;
     let engine = Engine::new("f12");
     let receiver = TcpReceiver::scripted(Framing::Lf, []);
-    let uri = format!("{}?select.name={}", receiver.route(), engine.name("*"));
+    let uri = engine.only(&receiver.route());
     let agent = Launch::as_logspout().arg(uri).ready();
     let script = format!("head -c {PRINTED} /dev/zero | tr '\\000' x; exec sleep 1000");
     let endless = engine.container("a").option("--log-opt=max-size=200m").run(&script);

@@ -96,7 +96,7 @@ fn logspout_a_template_that_fails_for_one_container_costs_its_lines_a_field_and_
         .env("SYSLOG_TIMESTAMP", "T")
         .env("SYSLOG_HOSTNAME", "h")
         .env("SYSLOG_PID", "1")
-        .arg(format!("{}?select.name={}", receiver.route(), engine.name("*")))
+        .arg(engine.only(&receiver.route()))
         .ready();
     let mut came = receiver.inbox.wait("all lines", SOON, |frames| {
         check(frames.len() >= 4, || frames.len().to_string())?;

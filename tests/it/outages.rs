@@ -23,7 +23,8 @@ fn a_long_outage(strategy: Strategy) {
     dead.refuse();
     let engine = Engine::new(&format!("outage-{}", strategy.name()));
     let launch = Launch::new().strategy(strategy).env("DOWNSPOUT_BACKOFF_MAX", "200ms");
-    let agent = launch.arg(dead.route()).arg(sound.route()).start();
+    let own = |receiver: &TcpReceiver| engine.only(&receiver.route());
+    let agent = launch.arg(own(&dead)).arg(own(&sound)).start();
     agent.wait_for("the sound one is there", SOON, |metrics| {
         metrics.of("destination_up", &sound.route()) == 1 && metrics.value("source_up") == 1
     });

@@ -56,6 +56,13 @@ impl Engine {
         format!("{}-{name}", self.prefix)
     }
 
+    /// A route that takes this test's containers only. What it counts and loses is then the test's:
+    /// containers of others rotate their logs, and have labels that bound their rate.
+    pub fn only(&self, route: &str) -> String {
+        let mark = if route.contains('?') { '&' } else { '?' };
+        format!("{route}{mark}select.name={}", self.name("*"))
+    }
+
     /// What marks the test's containers, so that they go when the test ends.
     pub fn label(&self) -> String {
         format!("downspout-test={}", self.prefix)
