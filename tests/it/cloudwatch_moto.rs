@@ -172,7 +172,7 @@ fn moto_has_awkward_lines_as_they_were_printed() {
 #[test]
 fn moto_has_long_lines_whole_or_in_events_as_long_as_the_service_takes() {
     let (engine, moto) = (Engine::new("moto-long"), Moto::start());
-    let agent = agent_for(&[route(REGIONS[0], &moto, "create_group=true")]);
+    let agent = agent_for(&[engine.only(&route(REGIONS[0], &moto, "create_group=true"))]);
     // The limit of a line is 1 MiB, which is 26 bytes more than an event has.
     let lengths = [262_119, 1_048_550, 1_048_551, 1_048_576, 10];
     let print = |length: usize| format!("head -c {length} /dev/zero | tr '\\000' y; echo; ");
